@@ -1,0 +1,73 @@
+"""The branch contract: what a model must offer to issue laws beside the others.
+
+    init(config, key)                    -> State            config: Config, key: PRNG key
+    fit(state, rows, targets, mask, key) -> State, Info      rows: Row with a leading axis, padded; mask says which are real
+    update(state, row, target)           -> State, Info      one step, constant cost
+    law(state, row)                      -> Law              one law per member, leading axis = members
+
+All are pure functions over pytrees of arrays: they never raise, log or call back.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jax import Array
+
+from .law import Law
+
+
+class Config(NamedTuple):
+    """Static shapes of one compiled ensemble, each already rounded up to its bucket."""
+
+    width: int
+    n_level: int
+    n_exog: int
+    depth: int
+    members: str = "default"
+
+
+class Row(NamedTuple):
+    """One row of X in the coordinates every branch shares; see :func:`usp_sklearn.kernels.window.standardise`."""
+
+    last: Array
+    """() newest value y_t, units of the series"""
+    scale: Array
+    """() the unit every other field is measured in: blend of local and long-run mean |Δy|, > 0"""
+    increments: Array
+    """(width − 1,) y_{t−k} − y_{t−k−1} over scale, newest first; zero where the window is shorter"""
+    gaps: Array
+    """(G,) slow averages of the window, then level-context columns, minus y_t, over scale"""
+    exog: Array
+    """(n_exog,) exogenous columns standardised by training statistics"""
+    signature: Array
+    """(S,) log-signature features of the lifted window (empty when no branch asks for them)"""
+    volatility: Array
+    """(V,) log of local mean |Δy| at several rates, relative to scale"""
+
+
+class Info(NamedTuple):
+    """What happened inside: status (0 = fine, see Status), iterations used, residual reached."""
+
+    status: Array
+    iterations: Array
+    residual: Array
+
+
+class Status:
+    """Status codes a branch may return; the shell turns them into warnings and errors."""
+
+    OK = 0
+    NOT_CONVERGED = 1
+    COLLAPSED = 2
+    DIVERGED = 3
+
+
+class Branch(NamedTuple):
+    """One branch: its name, its members' names and the four functions of the contract."""
+
+    name: str
+    members: tuple[str, ...]
+    init: Callable[[Config, Array], Any]
+    fit: Callable[[Any, Row, Array, Array, Array], tuple[Any, Info]]
+    update: Callable[[Any, Row, Array], tuple[Any, Info]]
+    law: Callable[[Any, Row], Law]

@@ -1,0 +1,293 @@
+"""The estimator all predictors share: validate, convert, call the core, keep ``state_``."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .. import runtime
+from ..core import engine
+from ..core.telemetry import BRANCH_ORDER, MODES
+from .distribution import PredictiveDistribution
+from .quantiles import check_levels
+
+HISTORY = 4096
+"""Steps kept in ``telemetry_frame_``."""
+
+
+class BasePredictor(RegressorMixin, BaseEstimator):
+    """Online probabilistic predictor over windows; see :class:`JKOPredictor` for the parameters."""
+
+    _branches: tuple[str, ...] = ()
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "width": [Interval(Integral, 1, None, closed="left"), None],
+        "n_level": [Interval(Integral, 0, None, closed="left")],
+        "n_exog": [Interval(Integral, 0, None, closed="left")],
+        "horizon": [Interval(Integral, 1, None, closed="left")],
+        "tau": [Interval(Real, 0, None, closed="neither")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "lam": [Interval(Real, 0, None, closed="neither")],
+        "geometry": [StrOptions({"graph", "sinkhorn"})],
+        "pooling": [StrOptions({"barycentre", "linear"})],
+        "signature_depth": [Interval(Integral, 2, 5, closed="both")],
+        "cone": [Interval(Real, 0, None, closed="neither")],
+        "cusum_h": [Interval(Real, 0, None, closed="neither")],
+        "cusum_k": [Interval(Real, 0, None, closed="left")],
+        "grace_period": [Interval(Integral, 0, None, closed="left")],
+        "holder_threshold": [Interval(Real, 0, None, closed="left")],
+        "emergency": [StrOptions({"force", "tilt", "off"})],
+        "calibration": [Interval(Real, 0, 1, closed="left"), Options(bool, {True, False})],
+        "point": [StrOptions({"median", "mean"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        width: int | None = None,
+        n_level: int = 0,
+        n_exog: int = 0,
+        horizon: int = 1,
+        tau: float = 1.0,
+        epsilon: float = 0.05,
+        lam: float = 0.1,
+        geometry: str = "graph",
+        pooling: str = "barycentre",
+        signature_depth: int = 3,
+        cone: float = 1.5,
+        cusum_h: float = 5.0,
+        cusum_k: float = 0.5,
+        grace_period: int = 20,
+        holder_threshold: float = 0.4,
+        emergency: str = "off",
+        calibration: float | bool = True,
+        point: str = "median",
+        random_state: Any = None,
+    ) -> None:
+        self.width = width
+        self.n_level = n_level
+        self.n_exog = n_exog
+        self.horizon = horizon
+        self.tau = tau
+        self.epsilon = epsilon
+        self.lam = lam
+        self.geometry = geometry
+        self.pooling = pooling
+        self.signature_depth = signature_depth
+        self.cone = cone
+        self.cusum_h = cusum_h
+        self.cusum_k = cusum_k
+        self.grace_period = grace_period
+        self.holder_threshold = holder_threshold
+        self.emergency = emergency
+        self.calibration = calibration
+        self.point = point
+        self.random_state = random_state
+
+    # ------------------------------------------------------------------ learning
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "BasePredictor":
+        """Train on time-ordered rows.
+
+        Parameters
+        ----------
+        X : (n, n_features)
+            Rows ``[exogenous… | level context… | window]``, the window oldest value first.
+        y : (n,) or (n, H)
+            Outcome ``horizon`` steps after the window's end; with two dimensions column j is the value
+            j + 1 steps ahead.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        X, y = self._check_X_y(X, y, reset=True)
+        width = X.shape[1] - self.n_level - self.n_exog if self.width is None else self.width
+        if width < 1 or width + self.n_level + self.n_exog != X.shape[1]:
+            raise ValueError(
+                f"The 'width' parameter of {type(self).__name__} must be such that n_exog + n_level + width equals the "
+                f"number of columns of X. Got width={self.width}, n_level={self.n_level}, n_exog={self.n_exog} with "
+                f"{X.shape[1]} columns instead."
+            )
+        if X.shape[0] < 2:
+            raise ValueError(f"{type(self).__name__} needs at least 2 rows to fit. Got n_samples={X.shape[0]} instead.")
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        horizons = [self.horizon] if y.ndim == 1 else list(range(1, y.shape[1] + 1))
+        columns = y[:, None] if y.ndim == 1 else y
+        with runtime.precision():
+            engines = [
+                engine.fit(self._layout(width, h), self._params(), X, column, seed)
+                for h, column in zip(horizons, columns.T, strict=True)
+            ]
+        self._width = width
+        self._single = y.ndim == 1
+        self._engines, records = [e for e, _ in engines], engines[0][1]
+        self._history = records[-HISTORY:]
+        return self
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> "BasePredictor":
+        """Learn further rows, which continue the ones before; the first call fits.
+
+        A refused call leaves the model as it was.
+        """
+        if not hasattr(self, "_engines"):
+            return self.fit(X, y)
+        self._walk(X, y)
+        return self
+
+    def update_predict(self, X: ArrayLike, y: ArrayLike, quantiles: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Prequential pass: row i's law is issued before ``y[i]`` is learned.
+
+        With horizon h the outcome of a row is learned h − 1 rows later, when it would be known.
+
+        Returns
+        -------
+        (n,) point predictions, or (n, q) quantiles when ``quantiles`` are given; with 2-D y an axis H follows n.
+        """
+        check_is_fitted(self)
+        levels = None if quantiles is None else check_levels(quantiles)
+        law = self._walk(X, y)
+        return law.mean() if levels is None and self.point == "mean" else self._read(law, levels)
+
+    def _walk(self, X: ArrayLike, y: ArrayLike) -> PredictiveDistribution:
+        check_is_fitted(self)
+        X, y = self._check_X_y(X, y, reset=False)
+        if (y.ndim == 1) != self._single or (y.ndim == 2 and y.shape[1] != len(self._engines)):
+            raise ValueError(
+                f"y must have the shape it had in fit, {'(n,)' if self._single else f'(n, {len(self._engines)})'}. "
+                f"Got {y.shape} instead."
+            )
+        columns = y[:, None] if y.ndim == 1 else y
+        with runtime.precision():
+            walked = [
+                engine.walk(e, self._params(), X, column) for e, column in zip(self._engines, columns.T, strict=True)
+            ]
+        # Only now, with every horizon done, does the new state become the model's: a reader sees old or new.
+        self._history = (self._history + walked[0][2])[-HISTORY:]
+        self._engines = [w[0] for w in walked]
+        return self._distribution([w[1] for w in walked])
+
+    # ------------------------------------------------------------------ reading
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Median (or mean, ``point``) of each row's law: (n,) or (n, H). Never changes the model."""
+        law = self.predict_distribution(X)
+        return law.mean() if self.point == "mean" else self._read(law, None)
+
+    def predict_quantiles(self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9)) -> NDArray[np.float64]:
+        """Quantiles (n, q), or (n, H, q) with 2-D y."""
+        levels = check_levels(quantiles)
+        return self._read(self.predict_distribution(X), levels)
+
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> NDArray[np.float64]:
+        """Central interval (n, 2), or (n, H, 2): lower and upper end."""
+        if not isinstance(coverage, Real) or not 0 < coverage < 1:
+            raise ValueError(f"The 'coverage' parameter must be a float in (0, 1). Got {coverage!r} instead.")
+        return self.predict_quantiles(X, [(1 - coverage) / 2, (1 + coverage) / 2])
+
+    def predict_distribution(self, X: ArrayLike) -> PredictiveDistribution:
+        """The laws of all rows, with ``cdf``, ``ppf``, ``mean``, ``std``, ``sample`` and ``crps``."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        with runtime.precision():
+            return self._distribution([engine.predict(e, self._params(), X) for e in self._engines])
+
+    def sample(self, X: ArrayLike, n: int = 100, random_state: Any = None) -> NDArray[np.float64]:
+        """``n`` draws from each row's law: (rows, n), or (rows, H, n)."""
+        return self.predict_distribution(X).sample(n, random_state=random_state)
+
+    @property
+    def weights_(self) -> dict[str, float]:
+        """Weight of each branch in the newest law."""
+        check_is_fitted(self)
+        last = self._history[-1]
+        return {b: float(w) for b, w in zip(BRANCH_ORDER, last["kernel_weights"], strict=True) if b in self._branch_set()}
+
+    @property
+    def telemetry_(self) -> dict[str, Any]:
+        """The newest risk record, as plain Python values."""
+        check_is_fitted(self)
+        return _plain(self._history[-1])
+
+    @property
+    def telemetry_frame_(self) -> pd.DataFrame:
+        """Recent risk records, a row a step, newest last."""
+        check_is_fitted(self)
+        frame = pd.DataFrame.from_records([_plain(record) for record in self._history])
+        weights = pd.DataFrame(frame.pop("kernel_weights").tolist()).add_prefix("weight_")
+        return pd.concat([frame, weights], axis=1)
+
+    # ------------------------------------------------------------------ plumbing
+
+    def _branch_set(self) -> tuple[str, ...]:
+        return self._branches
+
+    def _layout(self, width: int, horizon: int) -> engine.Layout:
+        return engine.Layout(
+            width=width,
+            n_level=self.n_level,
+            n_exog=self.n_exog,
+            horizon=horizon,
+            branches=self._branch_set(),
+            depth=self.signature_depth,
+            geometry=self.geometry,
+            pooling=self.pooling,
+        )
+
+    def _params(self) -> engine.Params:
+        rate = self.calibration if not isinstance(self.calibration, bool) else (0.003 if self.calibration else 0.0)
+        return engine.params(
+            tau=self.tau,
+            epsilon=self.epsilon,
+            lam=self.lam,
+            cone=self.cone,
+            cusum_h=self.cusum_h,
+            cusum_k=self.cusum_k,
+            grace=self.grace_period,
+            holder_threshold=self.holder_threshold,
+            emergency=self.emergency,
+            calibration=rate,
+        )
+
+    def _check_X_y(self, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=reset)
+        return X, np.asarray(y, np.float64)
+
+    def _distribution(self, laws: list[Any]) -> PredictiveDistribution:
+        return PredictiveDistribution.stack(laws, squeeze=self._single)
+
+    def _read(self, law: PredictiveDistribution, levels: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        return law.median() if levels is None else law.ppf(levels)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "_engines" in state:
+            state = {**state, "_engines": [jax.tree.map(np.asarray, e) for e in state["_engines"]]}
+        return state
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_engines")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        # Rows are windows of the target's own series; on unrelated features no skill is promised.
+        tags.regressor_tags.poor_score = True
+        return tags
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, value in record.items():
+        out[name] = [float(v) for v in value] if np.ndim(value) else value.item()
+    out["mode"] = MODES[out["mode"]]
+    return out

@@ -1,0 +1,232 @@
+"""The JKO orchestrator of one model: mixes members' laws, scores stored ones, moves the weights, watches.
+
+Everything here is diagnostic or weighting state; members' own states live in their branches. Losses and
+alarms come from stored laws only.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ..kernels import dgm
+from ..kernels import law as laws
+from ..kernels.contract import Row
+from ..kernels.law import LEVELS, MEDIAN, Law
+from . import calibration, cusum, flows
+from .identification import Identification
+from .telemetry import BRANCH_ORDER, Telemetry
+
+if TYPE_CHECKING:
+    from .pipeline import Spec
+
+LOW80, HIGH80 = int(np.searchsorted(LEVELS, 0.1)), int(np.searchsorted(LEVELS, 0.9))
+FROZEN_RUN = 5
+PATIENCE = 50
+"""Updates of persistent collapse before branch B sleeps."""
+OUTLIER_SIGMAS = 20.0
+EMERGENCY = {"off": 0.0, "tilt": 1.0, "force": 2.0}
+TILT = 3.0
+COVERAGE_RATE = 0.01
+
+
+class Params(NamedTuple):
+    """Tunable hyper-parameters, all arrays: none of them costs a compilation."""
+
+    tau: Array
+    epsilon: Array
+    lam: Array
+    cone: Array
+    cusum_h: Array
+    cusum_k: Array
+    grace: Array
+    holder_threshold: Array
+    emergency: Array
+    calibration: Array
+
+
+class Orchestrator(NamedTuple):
+    """Weights, alarms and calibration of one model."""
+
+    flow: flows.State
+    cusum: cusum.State
+    calibration: calibration.State
+    volatility: Array
+    size: Array
+    coverage: Array
+    emergency: Array
+    collapse: Array
+    ties: Array
+    weights: Array
+    degraded: Array
+
+
+def params(**values: Any) -> Params:
+    """Hyper-parameters as float64 scalars; ``emergency`` by name."""
+    values["emergency"] = EMERGENCY[values["emergency"]]
+    return Params(**{k: np.float64(v) for k, v in values.items()})
+
+
+def _prior(spec: "Spec") -> np.ndarray:
+    """Equal mass for every branch, shared equally among its members."""
+    names = [b for b, _ in spec.members]
+    return np.array([1 / (len(spec.branches) * names.count(b)) for b in names])
+
+
+def _membership(spec: "Spec") -> np.ndarray:
+    """(4, M) incidence of members in branches A–D."""
+    return np.array([[float(b == name) for b, _ in spec.members] for name in BRANCH_ORDER])
+
+
+def init(spec: "Spec", params: Params, rows: Row, y: Array, mask: Array) -> Orchestrator:
+    """Prior weights; residual scale and share of ties from the training rows."""
+    dtype = y.dtype
+    real = mask.astype(dtype)
+    count = jnp.maximum(real.sum(), 1.0)
+    move = jnp.abs(y - rows.last)
+    size = (move * real).sum() / count
+    ties = ((rows.increments[:, 0] == 0) * real).sum() / count
+    zero = jnp.zeros((), dtype)
+    prior = jnp.asarray(_prior(spec), dtype)
+    return Orchestrator(
+        flow=flows.init(prior, laws.N_LEVELS),
+        cusum=cusum.init(dtype),
+        calibration=calibration.init(laws.N_LEVELS, dtype),
+        volatility=jnp.where(size > 0, size, rows.scale[0]) ** 2,
+        size=jnp.where(size > 0, size, rows.scale[0]),
+        coverage=zero + 0.8,
+        emergency=jnp.zeros((), bool),
+        collapse=jnp.zeros((), jnp.int32),
+        ties=ties,
+        weights=jnp.asarray(_membership(spec), dtype) @ prior,
+        degraded=jnp.zeros((), bool),
+    )
+
+
+def awake(members: tuple[tuple[str, str], ...], state: Orchestrator) -> Array:
+    """(M,) False for the DGM law while it has collapsed for long."""
+    asleep = jnp.asarray([name == "dgm" for _, name in members])
+    return ~(asleep & (state.collapse > PATIENCE))
+
+
+def emergency(params: Params, state: Orchestrator, identification: Identification) -> Array:
+    """Hysteresis on the Hölder exponent: enter one standard error below the threshold, leave above it."""
+    h, se = identification.holder, identification.holder_se
+    return jnp.where(state.emergency, h < params.holder_threshold, h + se < params.holder_threshold)
+
+
+def combine(
+    spec: "Spec", params: Params, state: Orchestrator, members: Law, alive: Array, alarm: Array
+) -> tuple[Law, Array]:
+    """Issued law and the branches' weights (4,)."""
+    weights = flows.weights(state.flow, alive)
+    in_d = jnp.asarray(_membership(spec)[3] > 0)
+    if "D" in spec.branches:
+        d = in_d[:, None].astype(weights.dtype)
+        tilted = weights * jnp.where(d > 0, TILT, 1.0)
+        tilted = tilted / tilted.sum(0)
+        forced = jnp.broadcast_to(d / d.sum(), weights.shape)
+        weights = jnp.where(alarm & (params.emergency == 1), tilted, weights)
+        weights = jnp.where(alarm & (params.emergency == 2), forced, weights)
+    if spec.pooling == "linear":
+        mixed = laws.mix_cdf(members, weights.mean(1))
+    else:
+        mixed = laws.barycentre(members, weights)
+    q = calibration.apply(state.calibration, mixed.q)
+    return Law(q, mixed.tail_scale, mixed.tail_index), jnp.asarray(_membership(spec)) @ weights.mean(1)
+
+
+def remember(state: Orchestrator, alarm: Array, weights: Array) -> Orchestrator:
+    """Keep what the newest issued law was made with."""
+    return state._replace(emergency=alarm, weights=weights)
+
+
+def learn(
+    spec: "Spec",
+    params: Params,
+    state: Orchestrator,
+    members: Law,
+    issued: Law,
+    row: Row,
+    y: Array,
+    identification: Identification,
+    branches: tuple[Any, ...],
+) -> tuple[Orchestrator, Telemetry]:
+    """Score the stored laws against their outcome; move weights, calibration and alarms."""
+    error = y - issued.q[MEDIAN]
+    sigma = jnp.sqrt(state.volatility)
+    status, record = cusum.step(
+        state.cusum,
+        error / sigma,
+        laws.cdf(issued, y),
+        params.cusum_h,
+        params.cusum_k,
+        params.grace,
+    )
+    # A frozen sensor says nothing about the members: weights are held, unless ties are normal for this series.
+    frozen = (row.increments[: FROZEN_RUN - 1] == 0).all() & (state.ties < 0.05)
+    flow = flows.update(state.flow, members.q, y, params.tau, params.lam, params.epsilon, sigma / state.size, spec.geometry)
+    flow = jax.tree.map(lambda new, old: jnp.where(frozen, old, new), flow, state.flow)
+    flow = flows.reset(flow, record.alarm)
+    inside = ((y >= issued.q[LOW80]) & (y <= issued.q[HIGH80])).astype(y.dtype)
+    size = state.size + 0.02 * (jnp.minimum(jnp.abs(error), 10 * state.size) - state.size)
+    outlier = jnp.abs(error) > OUTLIER_SIGMAS * 1.25 * state.size
+    if "B" in spec.branches:
+        entropy, _, collapsed = dgm.monitor(branches[spec.branches.index("B")])
+    else:
+        entropy, collapsed = jnp.zeros((), y.dtype), jnp.zeros((), bool)
+    new = state._replace(
+        flow=flow,
+        cusum=status,
+        calibration=calibration.update(state.calibration, issued.q, y, params.calibration),
+        volatility=jnp.maximum(0.94 * state.volatility + 0.06 * error**2, (1e-3 * state.size) ** 2),
+        size=jnp.maximum(size, 1e-9 * row.scale),
+        coverage=state.coverage + COVERAGE_RATE * (inside - state.coverage),
+        collapse=jnp.where(collapsed, state.collapse + 1, 0),
+        ties=state.ties + 0.002 * ((row.increments[0] == 0) - state.ties),
+    )
+    return new, _record(params, new, identification, record, entropy, frozen, outlier)
+
+
+def idle(params: Params, state: Orchestrator, identification: Identification) -> Telemetry:
+    """The record of a step that brought no outcome."""
+    off = jnp.zeros((), bool)
+    record = cusum.peek(state.cusum, params.cusum_h)
+    return _record(params, state, identification, record, jnp.zeros_like(state.size), off, off)
+
+
+def _record(
+    params: Params,
+    state: Orchestrator,
+    identification: Identification,
+    record: cusum.Record,
+    entropy: Array,
+    frozen: Array,
+    outlier: Array,
+) -> Telemetry:
+    mode = jnp.where(state.emergency & (params.emergency > 0), 2, jnp.where(record.grace > 0, 1, 0))
+    return Telemetry(
+        holder_exponent=identification.holder,
+        holder_se=identification.holder_se,
+        spectrum_width=identification.spectrum_width,
+        quadratic_variation=identification.quadratic_variation,
+        cusum_up=record.up,
+        cusum_down=record.down,
+        adaptive_threshold=record.threshold,
+        distance_to_alarm=record.distance,
+        kurtosis=record.kurtosis,
+        kernel_weights=state.weights,
+        dgm_entropy=entropy,
+        free_energy=state.flow.energy,
+        coverage_error=state.coverage - 0.8,
+        mode=mode.astype(jnp.int32),
+        sinkhorn_converged=state.flow.converged,
+        regime_changed=record.alarm,
+        emergency=state.emergency,
+        degraded=state.degraded,
+        mode_collapse=state.collapse > PATIENCE,
+        frozen_signal=frozen,
+        outlier=outlier,
+    )

@@ -1,0 +1,244 @@
+"""The ensemble as pure functions: prepare, fit, issue, learn, run, predict. The only place that jits.
+
+A *row* is prepared once (window features, log-signature, identification: nothing that depends on state),
+then a *law* is issued for it and stored; when the outcome arrives, the stored law is scored and every
+member learns. Laws are thus always made before their outcomes, whatever the horizon: with horizon h the
+outcome of a row is learned h − 1 rows later.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ..kernels import law as laws
+from ..kernels import signature, window
+from ..kernels.contract import Config, Row
+from ..kernels.law import Law
+from ..kernels.registry import BRANCHES
+from ..kernels.window import Local, Raw, Statistics
+from . import orchestrator
+from .identification import Identification, identify
+from .orchestrator import Orchestrator, Params
+from .telemetry import Telemetry
+
+
+class Spec(NamedTuple):
+    """Everything that shapes a compiled program; hyper-parameters are not here, they are arrays in Params."""
+
+    config: Config
+    branches: tuple[str, ...]
+    queue: int
+    geometry: str
+    pooling: str
+
+    @property
+    def members(self) -> tuple[tuple[str, str], ...]:
+        """(branch, member) names in the order of the stacked laws."""
+        return tuple((b, m) for b in self.branches for m in BRANCHES[b].members)
+
+
+class Prepared(NamedTuple):
+    """One row, ready for any state."""
+
+    local: Local
+    signature: Array
+    identification: Identification
+
+
+class Pending(NamedTuple):
+    """Issued laws whose outcome is still to come: a ring of ``queue`` slots, filled at ``head``, read at ``tail``."""
+
+    row: Prepared
+    members: Law
+    issued: Law
+    head: Array
+    tail: Array
+
+
+class State(NamedTuple):
+    """The whole model: branch states, series statistics, weights and diagnostics, stored laws."""
+
+    branches: tuple[Any, ...]
+    stats: Statistics
+    orchestrator: Orchestrator
+    pending: Pending
+
+
+class Issued(NamedTuple):
+    """What one row yields."""
+
+    law: Law
+    weights: Array
+    emergency: Array
+
+
+def prepare(spec: Spec, params: Params, raw: Raw) -> Prepared:
+    """Row-only work for one row."""
+    local = window.localise(raw)
+    if "D" in spec.branches:
+        signs = signature.log_signature(raw.window, raw.width, local.local, spec.config.depth)
+    else:
+        signs = jnp.zeros(0, raw.window.dtype)
+    return Prepared(local, signs, identify(raw.window, raw.width, params.cone))
+
+
+def _row(prepared: Prepared, stats: Statistics) -> Row:
+    return window.standardise(prepared.local, stats, prepared.signature)
+
+
+def member_laws(spec: Spec, state: State, prepared: Prepared) -> tuple[Law, Array]:
+    """Every member's law (leading axis M), made safe, and which of them were usable."""
+    row = _row(prepared, state.stats)
+    each = [BRANCHES[b].law(s, row) for b, s in zip(spec.branches, state.branches, strict=True)]
+    stacked = jax.tree.map(lambda *x: jnp.concatenate(x), *each)
+    usable = jnp.isfinite(stacked.q).all(-1) & jnp.isfinite(stacked.tail_scale).all(-1)
+    low = jnp.minimum(state.stats.low, row.last)
+    high = jnp.maximum(state.stats.high, row.last)
+    margin = 0.1 * (high - low) + 1e-9 * row.scale
+    # A member that extrapolates must not drag the ensemble: nothing beyond the running range and a tenth of it.
+    q = jnp.where(usable[:, None], jnp.clip(stacked.q, low - margin, high + margin), row.last)
+    tail_scale = jnp.where(usable[:, None], stacked.tail_scale, 0.0)
+    return Law(q, tail_scale, jnp.where(usable[:, None], stacked.tail_index, laws.INDEX_MIN)), usable
+
+
+def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple[Law, Issued]:
+    """Members' laws and the law issued for one row; state is not changed."""
+    members, usable = member_laws(spec, state, prepared)
+    alive = usable & orchestrator.awake(spec.members, state.orchestrator)
+    emergency = orchestrator.emergency(params, state.orchestrator, prepared.identification)
+    issued, weights = orchestrator.combine(spec, params, state.orchestrator, members, alive, emergency)
+    return members, Issued(issued, weights, emergency)
+
+
+def issue(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple[State, Issued]:
+    """Issue the law for a row and store it with the row until its outcome comes."""
+    members, issued = law_of(spec, params, state, prepared)
+    pending = state.pending
+    slot = pending.head % spec.queue
+    store = partial(jax.tree.map, lambda ring, new: ring.at[slot].set(new))
+    pending = Pending(
+        store(pending.row, prepared),
+        store(pending.members, members),
+        store(pending.issued, issued.law),
+        pending.head + 1,
+        pending.tail,
+    )
+    status = orchestrator.remember(state.orchestrator, issued.emergency, issued.weights)
+    return state._replace(pending=pending, orchestrator=status), issued
+
+
+def learn(spec: Spec, params: Params, state: State, y: Array) -> tuple[State, Telemetry]:
+    """The outcome of the oldest stored law: score it, move the weights, teach the members."""
+    pending = state.pending
+    slot = pending.tail % spec.queue
+    prepared, members, issued = jax.tree.map(lambda ring: ring[slot], (pending.row, pending.members, pending.issued))
+    row = _row(prepared, state.stats)
+    branches = tuple(
+        BRANCHES[b].update(s, row, y)[0] for b, s in zip(spec.branches, state.branches, strict=True)
+    )
+    stats = window.learn(state.stats, prepared.local)
+    stats = stats._replace(low=jnp.minimum(stats.low, y), high=jnp.maximum(stats.high, y))
+    status, record = orchestrator.learn(
+        spec, params, state.orchestrator, members, issued, row, y, prepared.identification, branches
+    )
+    pending = pending._replace(tail=pending.tail + 1)
+    return State(branches, stats, status, pending), record
+
+
+class Output(NamedTuple):
+    """What ``run`` returns for each row."""
+
+    law: Law
+    telemetry: Telemetry
+
+
+@partial(jax.jit, static_argnums=0)
+def run(
+    spec: Spec, params: Params, state: State, raw: Raw, y: Array, ready: Array, n: Array
+) -> tuple[State, Output]:
+    """Walk ``n`` of the rows in ``raw`` (leading axis a bucket): issue each law, then learn ``y[j]`` if ``ready[j]``.
+
+    ``y[j]`` is the outcome of the oldest law still waiting after row j was issued.
+    """
+    prepared = jax.vmap(partial(prepare, spec, params))(raw)
+    shape = jax.eval_shape(lambda s: _step(spec, params, s, jax.tree.map(lambda x: x[0], prepared), y[0], True)[1], state)
+    out = jax.tree.map(lambda x: jnp.zeros(raw.window.shape[:1] + x.shape, x.dtype), shape)
+
+    def body(j: Array, carry: tuple[State, Output]) -> tuple[State, Output]:
+        state, out = carry
+        row = jax.tree.map(lambda x: x[j], prepared)
+        state, new = _step(spec, params, state, row, y[j], ready[j])
+        return state, jax.tree.map(lambda buffer, x: buffer.at[j].set(x), out, new)
+
+    return jax.lax.fori_loop(0, n, body, (state, out))
+
+
+def _step(
+    spec: Spec, params: Params, state: State, row: Prepared, y: Array, ready: Array | bool
+) -> tuple[State, Output]:
+    state, issued = issue(spec, params, state, row)
+    if spec.queue == 1:
+        state, record = learn(spec, params, state, y)
+    else:
+        state, record = jax.lax.cond(
+            ready,
+            lambda s: learn(spec, params, s, y),
+            lambda s: (s, orchestrator.idle(params, s.orchestrator, row.identification)),
+            state,
+        )
+    return state, Output(issued.law, record)
+
+
+@partial(jax.jit, static_argnums=0)
+def advance(
+    spec: Spec, params: Params, state: State, raw: Raw, y: Array, ready: Array
+) -> tuple[State, Output]:
+    """Stream order: first learn the outcome that has just arrived, then issue the law for the new row."""
+    row = prepare(spec, params, raw)
+    state, record = jax.lax.cond(
+        ready,
+        lambda s: learn(spec, params, s, y),
+        lambda s: (s, orchestrator.idle(params, s.orchestrator, row.identification)),
+        state,
+    )
+    state, issued = issue(spec, params, state, row)
+    return state, Output(issued.law, record)
+
+
+@partial(jax.jit, static_argnums=0)
+def predict(spec: Spec, params: Params, state: State, raw: Raw) -> Issued:
+    """Laws for independent rows (leading axis a bucket) from a frozen state."""
+    return jax.vmap(lambda r: law_of(spec, params, state, prepare(spec, params, r))[1])(raw)
+
+
+@partial(jax.jit, static_argnums=0)
+def fit(
+    spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array
+) -> State:
+    """Train what cannot be learned step by step, on rows with a leading axis (padded; ``mask`` marks the real).
+
+    The caller then walks the training rows through :func:`run`, which trains the recursive members and
+    the weights on laws issued before their outcomes.
+    """
+    stats = window.measure(raw, y, mask)
+    prepared = jax.vmap(partial(prepare, spec, params))(raw)
+    rows = jax.vmap(_row, in_axes=(0, None))(prepared, stats)
+    keys = jax.random.split(key, (len(spec.branches), 2))
+    branches = tuple(
+        BRANCHES[b].fit(BRANCHES[b].init(spec.config, k[0]), rows, y, mask, k[1])[0]
+        for b, k in zip(spec.branches, keys, strict=True)
+    )
+    one = jax.tree.map(lambda x: jnp.zeros((spec.queue, *x.shape[1:]), x.dtype), prepared)
+    m, zero = len(spec.members), jnp.zeros((), jnp.int32)
+    empty = _empty(raw.window.dtype, spec.queue)
+    members = jax.tree.map(lambda x: jnp.repeat(x[:, None], m, axis=1), empty)
+    status = orchestrator.init(spec, params, rows, y, mask)
+    return State(branches, stats, status, Pending(one, members, empty, zero, zero))
+
+
+def _empty(dtype: Any, n: int) -> Law:
+    two = jnp.zeros((n, 2), dtype)
+    return Law(jnp.zeros((n, laws.N_LEVELS), dtype), two, two + laws.INDEX_MIN)

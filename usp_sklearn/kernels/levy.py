@@ -1,0 +1,95 @@
+"""Branch A: linear projection, filtered scale, α-stable innovations.
+
+    y_{t+h} = y_t + s_u w·x_t + s_t Z,   Z ~ S0(α, β, γ, δ)
+
+Three members: ``long`` (every lag and gap, empirical body with stable tails), ``stable`` (three lags and the
+slowest averages, a pure α-stable law) and ``gaps`` (averages only). α, β, γ, δ follow the members' recent
+standardised errors by McCulloch's quantiles (1986), in Nolan's continuous S0 parametrisation (1997).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from . import empirical, linear, stable
+from .contract import Branch, Config, Info, Row
+from .law import INDEX_MAX, INDEX_MIN, Law
+from .linear import Linear
+from .regression import Tuning
+
+MEMBERS = ("long", "stable", "gaps")
+FORGET, RIDGE, HUBER, POWER = (0.999, 0.9998, 0.9998), (30.0, 10.0, 30.0), (2.0, 3.0, 2.0), (2.0, 0.0, 1.0)
+PURE = (0.0, 1.0, 0.0)
+"""Share of the stable law inside the grid; the remainder is the empirical law."""
+
+
+class Levy(NamedTuple):
+    """Members' states (leading axis 3) and the features each may use (3, p)."""
+
+    members: Linear
+    allowed: Array
+
+
+def _tuning(dtype: jnp.dtype) -> Tuning:
+    return Tuning(*(jnp.asarray(v, dtype) for v in (FORGET, RIDGE, HUBER, POWER)))
+
+
+def features(row: Row) -> Array:
+    """Inputs (p,): increments newest first, gaps, exogenous columns, a constant."""
+    return jnp.concatenate([row.increments, row.gaps, row.exog, jnp.ones(1, row.last.dtype)])
+
+
+def init(config: Config, key: Array) -> Levy:
+    """Untrained branch; ``key`` is unused, the branch is deterministic."""
+    dtype = jnp.result_type(float)
+    lags, gaps = config.width - 1, 3 + config.n_level
+    p = lags + gaps + config.n_exog + 1
+    index = jnp.arange(p)
+    constant = index >= p - 1
+    exog = (index >= lags + gaps) & ~constant
+    gap = (index >= lags) & (index < lags + gaps)
+    parsimonious = (index < 3) | (index == lags + 2)
+    allowed = jnp.stack([jnp.ones(p, bool), parsimonious | exog, gap | exog | constant])
+    members = jax.vmap(lambda ridge: linear.init(p, ridge, dtype))(jnp.asarray(RIDGE, dtype))
+    return Levy(members, allowed.astype(dtype))
+
+
+def fit(state: Levy, rows: Row, targets: Array, mask: Array, key: Array) -> tuple[Levy, Info]:
+    """Set the unit of errors; everything else in this branch is learned step by step."""
+    real = mask.astype(targets.dtype)
+    unit = (jnp.abs(targets - rows.last) * real).sum() / jnp.maximum(real.sum(), 1)
+    unit = jnp.where(unit > 0, unit, rows.scale[0])
+    members = jax.vmap(linear.rescale, in_axes=(0, None))(state.members, unit)
+    return state._replace(members=members), _fine(unit)
+
+
+def update(state: Levy, row: Row, target: Array) -> tuple[Levy, Info]:
+    """One outcome for all members."""
+    x = state.allowed * features(row)
+    tuning = _tuning(target.dtype)
+    members = jax.vmap(linear.update, in_axes=(0, 0, None, None, 0))(state.members, x, row, target, tuning)
+    return state._replace(members=members), _fine(target)
+
+
+def law(state: Levy, row: Row) -> Law:
+    """Three laws, leading axis the members."""
+    x = state.allowed * features(row)
+    loc, size = jax.vmap(linear.predict, in_axes=(0, 0, None))(state.members, x, row)
+    body = jax.vmap(empirical.quantiles)(state.members.errors)
+    alpha, beta, gamma, delta = jax.vmap(stable.fit_quantiles)(body)
+    pure = delta[:, None] + gamma[:, None] * jax.vmap(stable.quantiles)(alpha, beta)
+    share = jnp.asarray(PURE, body.dtype)[:, None]
+    tail_scale, tail_index = jax.vmap(stable.tail)(alpha, beta)
+    z = jnp.sort(share * pure + (1 - share) * body, axis=-1)
+    q = loc[:, None] + size[:, None] * z
+    tail_scale = tail_scale * (gamma * size)[:, None]
+    return Law(q, tail_scale, jnp.clip(tail_index, INDEX_MIN, INDEX_MAX))
+
+
+def _fine(like: Array) -> Info:
+    return Info(jnp.zeros((), jnp.int32), jnp.ones((), jnp.int32), jnp.zeros((), like.dtype))
+
+
+branch = Branch("A", MEMBERS, init, fit, update, law)

@@ -1,0 +1,56 @@
+"""One linear member: robust recursive regression, log-scale head, empirical law of its standardised errors.
+
+Branches A and D vmapped over members share this body; they differ in features and in the law of z.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from . import empirical, regression, scale
+from .contract import Row
+from .empirical import Empirical
+from .regression import Regression, Tuning
+from .scale import Scale
+
+CLIP = 50.0
+REACH = 30.0
+"""A location may lie this many units away from the last value; extrapolation beyond is never meant."""
+
+
+class Linear(NamedTuple):
+    """State of one member."""
+
+    regression: Regression
+    scale: Scale
+    errors: Empirical
+
+
+def init(p: int, ridge: Array | float, dtype: jnp.dtype) -> Linear:
+    """Untrained member with ``p`` features."""
+    one = jnp.ones((), dtype)
+    return Linear(regression.init(p, ridge, dtype), scale.init(one), empirical.init(dtype=dtype))
+
+
+def rescale(state: Linear, unit: Array) -> Linear:
+    """Tell an untrained member the size of the series' increments, series units."""
+    return state._replace(scale=scale.init(unit))
+
+
+def predict(state: Linear, x: Array, row: Row) -> tuple[Array, Array]:
+    """Location and size of the next value's law, series units."""
+    move = jnp.clip(state.regression.coef @ jnp.clip(x, -CLIP, CLIP), -REACH, REACH)
+    return row.last + row.scale * move, scale.predict(state.scale, row)
+
+
+def update(state: Linear, x: Array, row: Row, target: Array, tuning: Tuning) -> Linear:
+    """Learn one outcome ``target``, series units."""
+    loc, size = predict(state, x, row)
+    error = target - loc
+    move = jnp.clip((target - row.last) / row.scale, -CLIP, CLIP)
+    return Linear(
+        regression.update(state.regression, jnp.clip(x, -CLIP, CLIP), move, tuning),
+        scale.update(state.scale, row, error),
+        empirical.update(state.errors, jnp.clip(error / size, -1e3, 1e3)),
+    )

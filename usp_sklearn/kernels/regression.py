@@ -1,0 +1,53 @@
+"""Recursive least squares with forgetting and robust weights: the linear location of branches A and D.
+
+    k = ω P x / (λ + ω x'Px),   w ← w + k e,   P ← (P − k (Px)')/λ
+
+ω = min(1, h s/|e|)·min(1/s, 30)^g, with s the robust running size of the error e: Huber's weight (1964)
+times the inverse of the prevailing error size, so noisy stretches teach less. Forgetting pauses while
+tr P has grown to ``GROWTH`` times its start (covariance wind-up; Ljung & Söderström 1983).
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+GROWTH = 1e4
+
+
+class Tuning(NamedTuple):
+    """Forgetting λ, ridge δ, Huber multiple h, weight exponent g: arrays, so no value costs a compilation."""
+
+    forget: Array
+    ridge: Array
+    huber: Array
+    power: Array
+
+
+class Regression(NamedTuple):
+    """Coefficients (p,), inverse information (p, p), running error size ()."""
+
+    coef: Array
+    cov: Array
+    size: Array
+
+
+def init(p: int, ridge: Array | float, dtype: jnp.dtype) -> Regression:
+    """Zero coefficients with prior precision ``ridge``: persistence is where learning starts."""
+    return Regression(jnp.zeros(p, dtype), jnp.eye(p, dtype=dtype) / ridge, jnp.asarray(1.0, dtype))
+
+
+def update(state: Regression, x: Array, target: Array, tuning: Tuning) -> Regression:
+    """One observation: features ``x`` (p,), ``target`` () in the same unit."""
+    error = target - state.coef @ x
+    size = jnp.maximum(state.size, 1e-3)
+    weight = jnp.minimum(1.0, tuning.huber * size / jnp.maximum(jnp.abs(error), 1e-12))
+    weight = weight * jnp.minimum(1 / size, 30.0) ** tuning.power
+    px = state.cov @ x
+    wound = jnp.trace(state.cov) >= GROWTH * x.shape[0] / tuning.ridge
+    forget = jnp.where(wound, 1.0, tuning.forget)
+    gain = weight * px / (forget + weight * (x @ px))
+    # Symmetric by construction: the outer product of one vector with itself keeps rounding from building up.
+    cov = (state.cov - weight / (forget + weight * (x @ px)) * jnp.outer(px, px)) / forget
+    capped = jnp.minimum(jnp.abs(error), 5 * size + 0.05)
+    return Regression(state.coef + gain * error, cov, state.size + 0.1 * (capped - state.size))

@@ -1,0 +1,140 @@
+"""Branch D: a linear functional of log-signatures of the lifted window.
+
+The signature of a bare 1-D path is only its total increment, so the window is lifted first: time, lead and
+lag channels (Flint, Hambly & Lyons 2016). Log-signatures of the whole window and of its most recent parts
+are the features; a ridge whose strength is chosen by closed-form leave-one-out starts the recursion.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import signax
+from jax import Array
+
+from . import empirical, linear
+from .contract import Branch, Config, Info, Row
+from .law import Law, from_quantiles
+from .linear import Linear
+from .regression import Tuning
+
+MEMBERS = ("ridge",)
+SPANS = (4, 12)
+RIDGES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+TUNING = Tuning(0.9995, 30.0, 2.0, 1.0)  # type: ignore[arg-type]  # plain numbers are weakly typed arrays
+WARM = 1024
+
+
+class Signature(NamedTuple):
+    """The ridge member, the training spread of each log-signature feature (S,), and the chosen ridge."""
+
+    member: Linear
+    spread: Array
+    ridge: Array
+
+
+def lift(window: Array, real: Array) -> Array:
+    """(time, lead, lag) path (2n − 1, 3) of a window (n,); ``real`` marks the columns that are not padding."""
+    step = real[1:].astype(window.dtype)
+    time = jnp.concatenate([jnp.zeros(1, window.dtype), jnp.cumsum(step)])
+    time = time / jnp.maximum(time[-1], 1.0)
+    double = jnp.repeat(jnp.stack([time, window], 1), 2, axis=0)
+    return jnp.column_stack([double[1:, 0], double[1:, 1], double[:-1, 1]])
+
+
+def log_signature(window: Array, width: Array, unit: Array, depth: int) -> Array:
+    """Log-signatures of the last 4, the last 12 and all values, concatenated.
+
+    ``window`` (W,) series units, ``width`` the number of real values, ``unit`` the local mean |Δy|. Each part
+    is scaled by unit·√n so that a diffusion's features are of order one at every length.
+    """
+    total = window.shape[0]
+    unit = jnp.where(unit > 0, unit, 1.0)
+    real = jnp.arange(total) >= total - width
+    parts = []
+    for span in (*(s for s in SPANS if s < total), total):
+        length = jnp.minimum(width, span).astype(window.dtype)
+        scaled = (window[-span:] - window[-1]) / (unit * jnp.sqrt(length))
+        parts.append(signax.logsignature(lift(jnp.clip(scaled, -50, 50), real[-span:]), depth))
+    return jnp.concatenate(parts)
+
+
+def size(width: int, depth: int) -> int:
+    """Number of log-signature features for a window bucket."""
+    shape = jax.eval_shape(
+        lambda: log_signature(jnp.zeros(width), jnp.asarray(width), jnp.ones(()), depth),
+    )
+    return int(shape.shape[0])
+
+
+def features(state: Signature, row: Row) -> Array:
+    """Inputs (p,): log-signatures over their spread, gaps, exogenous columns, a constant."""
+    signs = jnp.clip(row.signature / state.spread, -8, 8)
+    return jnp.concatenate([signs, row.gaps, row.exog, jnp.ones(1, row.last.dtype)])
+
+
+def init(config: Config, key: Array) -> Signature:
+    """Untrained branch; deterministic."""
+    dtype = jnp.result_type(float)
+    s = size(config.width, config.depth)
+    ridge = jnp.asarray(TUNING.ridge, dtype)
+    member = linear.init(s + 3 + config.n_level + config.n_exog + 1, ridge, dtype)
+    return Signature(member, jnp.ones(s, dtype), ridge)
+
+
+def leave_one_out(x: Array, target: Array, weight: Array, ridges: Array) -> Array:
+    """Mean squared leave-one-out error (r,) for each ridge strength, in closed form (Allen 1974).
+
+    ``x`` (n, p), ``target`` (n,), ``weight`` (n,) zero on padding. e₍ᵢ₎ = eᵢ/(1 − hᵢ), all strengths from one
+    eigendecomposition of X'X. Used while fitting only, so LAPACK is allowed.
+    """
+    weighted = x * weight[:, None]
+    values, vectors = jnp.linalg.eigh(weighted.T @ x)
+    values = jnp.maximum(values, 0.0)
+    rotated = x @ vectors
+    projected = rotated.T @ (weight * target)
+
+    def score(ridge: Array) -> Array:
+        error = target - rotated @ (projected / (values + ridge))
+        leverage = (rotated**2 / (values + ridge)).sum(1) * weight
+        out = error / jnp.maximum(1 - leverage, 1e-6)
+        return (weight * out**2).sum() / jnp.maximum(weight.sum(), 1.0)
+
+    return jax.vmap(score)(ridges)
+
+
+def fit(state: Signature, rows: Row, targets: Array, mask: Array, key: Array) -> tuple[Signature, Info]:
+    """Spread of the features, ridge strength by leave-one-out; the recursion starts from that strength."""
+    real = mask.astype(targets.dtype)
+    count = jnp.maximum(real.sum(), 1.0)
+    spread = jnp.sqrt((rows.signature**2 * real[:, None]).sum(0) / count)
+    state = state._replace(spread=jnp.maximum(spread, 1e-3))
+    x = jnp.clip(jax.vmap(features, in_axes=(None, 0))(state, rows), -linear.CLIP, linear.CLIP)
+    move = jnp.clip((targets - rows.last) / rows.scale, -8, 8)
+    ridges = jnp.asarray(RIDGES, targets.dtype)
+    ridge = ridges[jnp.argmin(leave_one_out(x, move, real, ridges))]
+    unit = (jnp.abs(targets - rows.last) * real).sum() / count
+    unit = jnp.where(unit > 0, unit, rows.scale[0])
+    member = linear.rescale(linear.init(x.shape[1], ridge, x.dtype), unit)
+    return Signature(member, state.spread, ridge), _fine(unit)
+
+
+def update(state: Signature, row: Row, target: Array) -> tuple[Signature, Info]:
+    """One outcome."""
+    tuning = TUNING._replace(ridge=state.ridge)
+    member = linear.update(state.member, features(state, row), row, target, tuning)
+    return state._replace(member=member), _fine(target)
+
+
+def law(state: Signature, row: Row) -> Law:
+    """One law, leading axis 1."""
+    loc, scale = linear.predict(state.member, features(state, row), row)
+    z = empirical.quantiles(state.member.errors)
+    return jax.tree.map(lambda x: x[None], from_quantiles(loc + scale * z))
+
+
+def _fine(like: Array) -> Info:
+    return Info(jnp.zeros((), jnp.int32), jnp.ones((), jnp.int32), jnp.zeros((), like.dtype))
+
+
+branch = Branch("D", MEMBERS, init, fit, update, law)

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import runtime
 from ..core import engine
-from ..core.telemetry import BRANCH_ORDER, MODES
+from ..core.telemetry import BRANCH_ORDER, MODES, Telemetry
 from .distribution import PredictiveDistribution
 from .quantiles import check_levels
 
@@ -128,10 +128,10 @@ class BasePredictor(RegressorMixin, BaseEstimator):
                 engine.fit(self._layout(width, h), self._params(), X, column, seed)
                 for h, column in zip(horizons, columns.T, strict=True)
             ]
-        self._width = width
+        self.width_ = width
         self._single = y.ndim == 1
-        self._engines, records = [e for e, _ in engines], engines[0][1]
-        self._history = records[-HISTORY:]
+        self.state_ = [e for e, _ in engines]
+        self._history = _recent(engines[0][1])
         return self
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike) -> "BasePredictor":
@@ -139,7 +139,7 @@ class BasePredictor(RegressorMixin, BaseEstimator):
 
         A refused call leaves the model as it was.
         """
-        if not hasattr(self, "_engines"):
+        if not hasattr(self, "state_"):
             return self.fit(X, y)
         self._walk(X, y)
         return self
@@ -161,19 +161,19 @@ class BasePredictor(RegressorMixin, BaseEstimator):
     def _walk(self, X: ArrayLike, y: ArrayLike) -> PredictiveDistribution:
         check_is_fitted(self)
         X, y = self._check_X_y(X, y, reset=False)
-        if (y.ndim == 1) != self._single or (y.ndim == 2 and y.shape[1] != len(self._engines)):
+        if (y.ndim == 1) != self._single or (y.ndim == 2 and y.shape[1] != len(self.state_)):
             raise ValueError(
-                f"y must have the shape it had in fit, {'(n,)' if self._single else f'(n, {len(self._engines)})'}. "
+                f"y must have the shape it had in fit, {'(n,)' if self._single else f'(n, {len(self.state_)})'}. "
                 f"Got {y.shape} instead."
             )
         columns = y[:, None] if y.ndim == 1 else y
         with runtime.precision():
             walked = [
-                engine.walk(e, self._params(), X, column) for e, column in zip(self._engines, columns.T, strict=True)
+                engine.walk(e, self._params(), X, column) for e, column in zip(self.state_, columns.T, strict=True)
             ]
         # Only now, with every horizon done, does the new state become the model's: a reader sees old or new.
-        self._history = (self._history + walked[0][2])[-HISTORY:]
-        self._engines = [w[0] for w in walked]
+        self._history = _recent(self._history, walked[0][2])
+        self.state_ = [w[0] for w in walked]
         return self._distribution([w[1] for w in walked])
 
     # ------------------------------------------------------------------ reading
@@ -199,7 +199,7 @@ class BasePredictor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         with runtime.precision():
-            return self._distribution([engine.predict(e, self._params(), X) for e in self._engines])
+            return self._distribution([engine.predict(e, self._params(), X) for e in self.state_])
 
     def sample(self, X: ArrayLike, n: int = 100, random_state: Any = None) -> NDArray[np.float64]:
         """``n`` draws from each row's law: (rows, n), or (rows, H, n)."""
@@ -209,22 +209,24 @@ class BasePredictor(RegressorMixin, BaseEstimator):
     def weights_(self) -> dict[str, float]:
         """Weight of each branch in the newest law."""
         check_is_fitted(self)
-        last = self._history[-1]
-        return {b: float(w) for b, w in zip(BRANCH_ORDER, last["kernel_weights"], strict=True) if b in self._branch_set()}
+        last = self._history.kernel_weights[-1]
+        return {b: float(w) for b, w in zip(BRANCH_ORDER, last, strict=True) if b in self._branch_set()}
 
     @property
     def telemetry_(self) -> dict[str, Any]:
         """The newest risk record, as plain Python values."""
         check_is_fitted(self)
-        return _plain(self._history[-1])
+        return plain(jax.tree.map(lambda x: x[-1], self._history))
 
     @property
     def telemetry_frame_(self) -> pd.DataFrame:
         """Recent risk records, a row a step, newest last."""
         check_is_fitted(self)
-        frame = pd.DataFrame.from_records([_plain(record) for record in self._history])
-        weights = pd.DataFrame(frame.pop("kernel_weights").tolist()).add_prefix("weight_")
-        return pd.concat([frame, weights], axis=1)
+        columns = self._history._asdict()
+        weights = columns.pop("kernel_weights")
+        frame = pd.DataFrame(columns)
+        frame["mode"] = np.asarray(MODES, dtype=object)[columns["mode"]]
+        return frame.assign(**{f"weight_{b}": weights[:, i] for i, b in enumerate(BRANCH_ORDER)})
 
     # ------------------------------------------------------------------ plumbing
 
@@ -270,12 +272,12 @@ class BasePredictor(RegressorMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        if "_engines" in state:
-            state = {**state, "_engines": [jax.tree.map(np.asarray, e) for e in state["_engines"]]}
+        if "state_" in state:
+            state = {**state, "state_": jax.tree.map(np.asarray, state["state_"])}
         return state
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_engines")
+        return hasattr(self, "state_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -285,9 +287,13 @@ class BasePredictor(RegressorMixin, BaseEstimator):
         return tags
 
 
-def _plain(record: dict[str, Any]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for name, value in record.items():
-        out[name] = [float(v) for v in value] if np.ndim(value) else value.item()
+def _recent(*records: Telemetry) -> Telemetry:
+    """The newest records of consecutive stretches, at most ``HISTORY``."""
+    return jax.tree.map(lambda *x: np.concatenate(x)[-HISTORY:], *records)
+
+
+def plain(record: Telemetry) -> dict[str, Any]:
+    """One record as plain Python values: floats, bools, the mode by name, the weights as a list."""
+    out: dict[str, Any] = {name: np.asarray(value).tolist() for name, value in record._asdict().items()}
     out["mode"] = MODES[out["mode"]]
     return out

@@ -54,6 +54,12 @@ class PredictiveDistribution:
             return cls(laws[0])
         return cls(jax.tree.map(lambda *x: np.stack(x, axis=1), *laws))
 
+    @classmethod
+    def of_step(cls, laws: list[Law], *, squeeze: bool) -> "PredictiveDistribution":
+        """The law of a single step, of shape (), or of its horizons, (H,)."""
+        whole = jax.tree.map(lambda *x: np.stack([np.asarray(v) for v in x]), *laws)
+        return cls(jax.tree.map(lambda x: x[0], whole) if squeeze else whole)
+
     def _flat(self) -> Law:
         return jax.tree.map(lambda x: np.reshape(x, (-1, x.shape[-1])), self.law)
 

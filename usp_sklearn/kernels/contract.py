@@ -11,6 +11,7 @@ All are pure functions over pytrees of arrays: they never raise, log or call bac
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jax import Array
 
 from .law import Law
@@ -60,6 +61,11 @@ class Status:
     NOT_CONVERGED = 1
     COLLAPSED = 2
     DIVERGED = 3
+
+
+def fine(like: Array) -> Info:
+    """The Info of a step that cannot fail, in the dtype of ``like``."""
+    return Info(jnp.zeros((), jnp.int32), jnp.ones((), jnp.int32), jnp.zeros((), like.dtype))
 
 
 class Branch(NamedTuple):

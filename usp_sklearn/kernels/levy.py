@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from . import empirical, linear, stable
-from .contract import Branch, Config, Info, Row
-from .law import INDEX_MAX, INDEX_MIN, Law
+from .contract import Branch, Config, Info, Row, fine
+from .law import INDEX_MAX, INDEX_MIN, Law, affine
 from .linear import Linear
 from .regression import Tuning
 
@@ -26,10 +26,12 @@ PURE = (0.0, 1.0, 0.0)
 
 
 class Levy(NamedTuple):
-    """Members' states (leading axis 3) and the features each may use (3, p)."""
+    """Members' states (leading axis 3), the features each may use (3, p), their laws of z, outcomes seen."""
 
     members: Linear
     allowed: Array
+    innovation: Law
+    steps: Array
 
 
 def _tuning(dtype: jnp.dtype) -> Tuning:
@@ -53,7 +55,8 @@ def init(config: Config, key: Array) -> Levy:
     parsimonious = (index < 3) | (index == lags + 2)
     allowed = jnp.stack([jnp.ones(p, bool), parsimonious | exog, gap | exog | constant])
     members = jax.vmap(lambda ridge: linear.init(p, ridge, dtype))(jnp.asarray(RIDGE, dtype))
-    return Levy(members, allowed.astype(dtype))
+    steps = jnp.zeros((), jnp.int32)
+    return Levy(members, allowed.astype(dtype), _innovation(members, steps), steps)
 
 
 def fit(state: Levy, rows: Row, targets: Array, mask: Array, key: Array) -> tuple[Levy, Info]:
@@ -62,34 +65,37 @@ def fit(state: Levy, rows: Row, targets: Array, mask: Array, key: Array) -> tupl
     unit = (jnp.abs(targets - rows.last) * real).sum() / jnp.maximum(real.sum(), 1)
     unit = jnp.where(unit > 0, unit, rows.scale[0])
     members = jax.vmap(linear.rescale, in_axes=(0, None))(state.members, unit)
-    return state._replace(members=members), _fine(unit)
+    return state._replace(members=members), fine(unit)
+
+
+def _innovation(members: Linear, steps: Array) -> Law:
+    """Laws of the standardised errors: empirical or stable inside the grid, stable beyond it."""
+    body = jax.vmap(empirical.quantiles, in_axes=(0, None))(members.errors, steps)
+    alpha, beta, gamma, delta = jax.vmap(stable.fit_quantiles)(body)
+    pure = delta[:, None] + gamma[:, None] * jax.vmap(stable.quantiles)(alpha, beta)
+    share = jnp.asarray(PURE, body.dtype)[:, None]
+    scale, index = jax.vmap(stable.tail)(alpha, beta)
+    q = jnp.sort(share * pure + (1 - share) * body, axis=-1)
+    return Law(q, gamma[:, None] * scale, jnp.clip(index, INDEX_MIN, INDEX_MAX))
 
 
 def update(state: Levy, row: Row, target: Array) -> tuple[Levy, Info]:
-    """One outcome for all members."""
+    """One outcome for all members; their laws of z follow whenever a block of errors is complete."""
     x = state.allowed * features(row)
     tuning = _tuning(target.dtype)
-    members = jax.vmap(linear.update, in_axes=(0, 0, None, None, 0))(state.members, x, row, target, tuning)
-    return state._replace(members=members), _fine(target)
+    step = jax.vmap(linear.update, in_axes=(0, 0, None, None, 0, None))
+    members = step(state.members, x, row, target, tuning, state.steps)
+    innovation = jax.lax.cond(
+        empirical.due(state.steps), lambda: _innovation(members, state.steps), lambda: state.innovation
+    )
+    return Levy(members, state.allowed, innovation, state.steps + 1), fine(target)
 
 
 def law(state: Levy, row: Row) -> Law:
     """Three laws, leading axis the members."""
     x = state.allowed * features(row)
     loc, size = jax.vmap(linear.predict, in_axes=(0, 0, None))(state.members, x, row)
-    body = jax.vmap(empirical.quantiles)(state.members.errors)
-    alpha, beta, gamma, delta = jax.vmap(stable.fit_quantiles)(body)
-    pure = delta[:, None] + gamma[:, None] * jax.vmap(stable.quantiles)(alpha, beta)
-    share = jnp.asarray(PURE, body.dtype)[:, None]
-    tail_scale, tail_index = jax.vmap(stable.tail)(alpha, beta)
-    z = jnp.sort(share * pure + (1 - share) * body, axis=-1)
-    q = loc[:, None] + size[:, None] * z
-    tail_scale = tail_scale * (gamma * size)[:, None]
-    return Law(q, tail_scale, jnp.clip(tail_index, INDEX_MIN, INDEX_MAX))
-
-
-def _fine(like: Array) -> Info:
-    return Info(jnp.zeros((), jnp.int32), jnp.ones((), jnp.int32), jnp.zeros((), like.dtype))
+    return affine(state.innovation, loc, size)
 
 
 branch = Branch("A", MEMBERS, init, fit, update, law)

@@ -5,6 +5,7 @@ Branches A and D vmapped over members share this body; they differ in features a
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -44,13 +45,18 @@ def predict(state: Linear, x: Array, row: Row) -> tuple[Array, Array]:
     return row.last + row.scale * move, scale.predict(state.scale, row)
 
 
-def update(state: Linear, x: Array, row: Row, target: Array, tuning: Tuning) -> Linear:
-    """Learn one outcome ``target``, series units."""
+def update(state: Linear, x: Array, row: Row, target: Array, tuning: Tuning, steps: Array) -> Linear:
+    """Learn one outcome ``target``, series units; ``steps`` counts the outcomes before it."""
     loc, size = predict(state, x, row)
     error = target - loc
     move = jnp.clip((target - row.last) / row.scale, -CLIP, CLIP)
     return Linear(
         regression.update(state.regression, jnp.clip(x, -CLIP, CLIP), move, tuning),
         scale.update(state.scale, row, error),
-        empirical.update(state.errors, jnp.clip(error / size, -1e3, 1e3)),
+        _collect(state.errors, jnp.clip(error / size, -1e3, 1e3), steps),
     )
+
+
+def _collect(errors: Empirical, z: Array, steps: Array) -> Empirical:
+    errors = empirical.push(errors, z, steps)
+    return jax.lax.cond(empirical.due(steps), lambda e: empirical.merge(e, steps), lambda e: e, errors)

@@ -25,16 +25,18 @@ class Tuning(NamedTuple):
 
 
 class Regression(NamedTuple):
-    """Coefficients (p,), inverse information (p, p), running error size ()."""
+    """Coefficients (p,), inverse information (p, p) and its trace, running error size ()."""
 
     coef: Array
     cov: Array
+    trace: Array
     size: Array
 
 
 def init(p: int, ridge: Array | float, dtype: jnp.dtype) -> Regression:
     """Zero coefficients with prior precision ``ridge``: persistence is where learning starts."""
-    return Regression(jnp.zeros(p, dtype), jnp.eye(p, dtype=dtype) / ridge, jnp.asarray(1.0, dtype))
+    cov = jnp.eye(p, dtype=dtype) / ridge
+    return Regression(jnp.zeros(p, dtype), cov, jnp.trace(cov), jnp.asarray(1.0, dtype))
 
 
 def update(state: Regression, x: Array, target: Array, tuning: Tuning) -> Regression:
@@ -44,10 +46,12 @@ def update(state: Regression, x: Array, target: Array, tuning: Tuning) -> Regres
     weight = jnp.minimum(1.0, tuning.huber * size / jnp.maximum(jnp.abs(error), 1e-12))
     weight = weight * jnp.minimum(1 / size, 30.0) ** tuning.power
     px = state.cov @ x
-    wound = jnp.trace(state.cov) >= GROWTH * x.shape[0] / tuning.ridge
+    wound = state.trace >= GROWTH * x.shape[0] / tuning.ridge
     forget = jnp.where(wound, 1.0, tuning.forget)
-    gain = weight * px / (forget + weight * (x @ px))
+    pull = weight / (forget + weight * (x @ px))
     # Symmetric by construction: the outer product of one vector with itself keeps rounding from building up.
-    cov = (state.cov - weight / (forget + weight * (x @ px)) * jnp.outer(px, px)) / forget
+    cov = (state.cov - jnp.outer(pull * px, px)) / forget
+    # The trace is carried along: reading the diagonal costs as much as the update.
+    trace = (state.trace - pull * (px @ px)) / forget
     capped = jnp.minimum(jnp.abs(error), 5 * size + 0.05)
-    return Regression(state.coef + gain * error, cov, state.size + 0.1 * (capped - state.size))
+    return Regression(state.coef + pull * error * px, cov, trace, state.size + 0.1 * (capped - state.size))

@@ -13,8 +13,8 @@ import signax
 from jax import Array
 
 from . import empirical, linear
-from .contract import Branch, Config, Info, Row
-from .law import Law, from_quantiles
+from .contract import Branch, Config, Info, Row, fine
+from .law import Law, affine, from_quantiles
 from .linear import Linear
 from .regression import Tuning
 
@@ -22,15 +22,16 @@ MEMBERS = ("ridge",)
 SPANS = (4, 12)
 RIDGES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 TUNING = Tuning(0.9995, 30.0, 2.0, 1.0)  # type: ignore[arg-type]  # plain numbers are weakly typed arrays
-WARM = 1024
 
 
 class Signature(NamedTuple):
-    """The ridge member, the training spread of each log-signature feature (S,), and the chosen ridge."""
+    """The ridge member, training spread of each log-signature feature (S,), chosen ridge, law of z, outcomes seen."""
 
     member: Linear
     spread: Array
     ridge: Array
+    innovation: Law
+    steps: Array
 
 
 def lift(window: Array, real: Array) -> Array:
@@ -79,7 +80,12 @@ def init(config: Config, key: Array) -> Signature:
     s = size(config.width, config.depth)
     ridge = jnp.asarray(TUNING.ridge, dtype)
     member = linear.init(s + 3 + config.n_level + config.n_exog + 1, ridge, dtype)
-    return Signature(member, jnp.ones(s, dtype), ridge)
+    steps = jnp.zeros((), jnp.int32)
+    return Signature(member, jnp.ones(s, dtype), ridge, _innovation(member, steps), steps)
+
+
+def _innovation(member: Linear, steps: Array) -> Law:
+    return from_quantiles(empirical.quantiles(member.errors, steps))
 
 
 def leave_one_out(x: Array, target: Array, weight: Array, ridges: Array) -> Array:
@@ -116,25 +122,23 @@ def fit(state: Signature, rows: Row, targets: Array, mask: Array, key: Array) ->
     unit = (jnp.abs(targets - rows.last) * real).sum() / count
     unit = jnp.where(unit > 0, unit, rows.scale[0])
     member = linear.rescale(linear.init(x.shape[1], ridge, x.dtype), unit)
-    return Signature(member, state.spread, ridge), _fine(unit)
+    return state._replace(member=member, ridge=ridge), fine(unit)
 
 
 def update(state: Signature, row: Row, target: Array) -> tuple[Signature, Info]:
-    """One outcome."""
+    """One outcome; the law of z follows whenever a block of errors is complete."""
     tuning = TUNING._replace(ridge=state.ridge)
-    member = linear.update(state.member, features(state, row), row, target, tuning)
-    return state._replace(member=member), _fine(target)
+    member = linear.update(state.member, features(state, row), row, target, tuning, state.steps)
+    innovation = jax.lax.cond(
+        empirical.due(state.steps), lambda: _innovation(member, state.steps), lambda: state.innovation
+    )
+    return state._replace(member=member, innovation=innovation, steps=state.steps + 1), fine(target)
 
 
 def law(state: Signature, row: Row) -> Law:
     """One law, leading axis 1."""
     loc, scale = linear.predict(state.member, features(state, row), row)
-    z = empirical.quantiles(state.member.errors)
-    return jax.tree.map(lambda x: x[None], from_quantiles(loc + scale * z))
-
-
-def _fine(like: Array) -> Info:
-    return Info(jnp.zeros((), jnp.int32), jnp.ones((), jnp.int32), jnp.zeros((), like.dtype))
+    return jax.tree.map(lambda x: x[None], affine(state.innovation, loc, scale))
 
 
 branch = Branch("D", MEMBERS, init, fit, update, law)

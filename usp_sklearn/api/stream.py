@@ -1,0 +1,93 @@
+"""Stream: one value in, one law out. Holds the window, so nobody builds rows by hand."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from .. import runtime
+from ..core import engine
+from .base import BasePredictor, plain
+from .distribution import PredictiveDistribution
+from .windows import SlidingWindow
+
+
+class Stream:
+    """A fitted predictor beside its own ring buffer.
+
+    Parameters
+    ----------
+    model : fitted predictor
+        Its state is copied into the stream; the model itself is not changed by pushes.
+    history : (n,) array, or (n, 1 + E) with exogenous columns
+        The series the model was fitted on, up to its newest value, whole: slow averages and seasonal profiles
+        reach back to its start.
+    windows : SlidingWindow, optional
+        The options X was made with. Default: the bare window.
+
+    Examples
+    --------
+    >>> from usp_sklearn import LevyPredictor, SlidingWindow, Stream, datasets, sliding_window
+    >>> series = datasets.make_ou(310, random_state=0)
+    >>> X, y = sliding_window(series[:300], width=16)
+    >>> model = LevyPredictor(width=16, n_level=X.shape[1] - 16).fit(X, y)
+    >>> stream = Stream(model, series[:300], SlidingWindow(width=16))
+    >>> law = stream.push(series[300])
+    >>> law.ppf([0.1, 0.9]).shape
+    (2,)
+    """
+
+    def __init__(self, model: BasePredictor, history: ArrayLike, windows: SlidingWindow | None = None) -> None:
+        check_is_fitted(model)
+        windows = SlidingWindow(width=model.width_, averages=None) if windows is None else windows
+        series = check_array(history, dtype=np.float64, ensure_2d=False, input_name="history")
+        series = series.reshape(len(series), -1)
+        self._buffer = windows.buffer(n_exog=series.shape[1] - 1)
+        if self._buffer.n_features != model.n_features_in_:
+            raise ValueError(
+                "The 'windows' parameter of Stream must give the rows the model was fitted on, with "
+                f"{model.n_features_in_} columns. Got {self._buffer.n_features} columns instead."
+            )
+        longest = max(e.shape.layout.horizon for e in model.state_)
+        if len(series) < model.width_ + longest:
+            raise ValueError(
+                f"history must hold at least width + horizon = {model.width_ + longest} values. Got {len(series)} instead."
+            )
+        self._model = model
+        self._engines = list(model.state_)
+        self._settings = model._params()
+        self._record: Any = None
+        # Rows of fit end one horizon before the newest value: issue the laws that are still to be made.
+        rows = [self._buffer.push(v[0], v[1:] if len(v) > 1 else None) for v in series]
+        for back in range(longest, 0, -1):
+            late = [i for i, e in enumerate(self._engines) if e.shape.layout.horizon >= back]
+            self._law = self._advance(rows[len(rows) - back], series[len(rows) - back, 0], late)
+
+    def push(self, y: float, exog: ArrayLike | None = None) -> PredictiveDistribution:
+        """Learn the newest value and return the law of the value ``horizon`` steps ahead (of all horizons: (H,))."""
+        value = float(y)
+        if not np.isfinite(value):
+            raise ValueError(f"The 'y' parameter of push must be a finite number. Got {y!r} instead.")
+        row = self._buffer.push(value, exog)
+        self._law = self._advance(row, value, range(len(self._engines)))
+        return self.law
+
+    def _advance(self, row: Any, value: float, which: Any) -> list[Any]:
+        laws: list[Any] = [None] * len(self._engines)
+        with runtime.precision():
+            for i in which:
+                self._engines[i], laws[i], record = engine.advance(self._engines[i], self._settings, row, value)
+                self._record = record if i == 0 else self._record
+        return laws
+
+    @property
+    def law(self) -> PredictiveDistribution:
+        """The law issued last."""
+        return PredictiveDistribution.of_step(self._law, squeeze=self._model._single)
+
+    @property
+    def telemetry_(self) -> dict[str, Any]:
+        """Risk record of the last push."""
+        return plain(self._record)

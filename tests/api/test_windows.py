@@ -1,0 +1,196 @@
+"""Windows and context against a brute-force loop; causality; equivariance; stream equals batch."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from usp_sklearn.api.context import context, make_plan
+from usp_sklearn.api.windows import SlidingWindow, WindowBuffer, sliding_window
+
+RNG = np.random.default_rng(7)
+SERIES = RNG.normal(size=400).cumsum() + 3 * np.sin(np.arange(400) * 2 * np.pi / 12) + 50
+COLUMN = SERIES[:, None]
+
+
+def brute_row(y, t, width, horizon, season, averages, rates):
+    """One row by the definitions of the documentation, with plain loops over the past."""
+    level = []
+    for a in averages:
+        e = 0.0
+        for s in range(t + 1):
+            e += max(a, 1 / (s + 1)) * (y[s] - e)
+        level.append(e)
+    for k in (season - 1, season, season + 1, 2 * season, 7 * season - 1, 7 * season, 7 * season + 1):
+        while k < horizon:
+            k += season
+        level.append(y[t + horizon - k] if t + horizon - k >= 0 else y[t])
+    k = season
+    while k < horizon:
+        k += season
+    for a in rates:
+        for steps in (False, True):
+            if t + horizon - k < 0:
+                level.append(y[t])
+                continue
+            e, seen = 0.0, 0
+            for s in range((t + horizon) % season, t + 1, season):
+                new = (y[s] - y[s - horizon] if s >= horizon else 0.0) if steps else y[s]
+                seen += 1
+                e += max(a, 1 / seen) * (new - e)
+            level.append(y[t] + e if steps else e)
+    return np.array([*level, *y[t - width + 1 : t + 1]])
+
+
+@pytest.mark.parametrize(("season", "horizon"), [(12, 1), (12, 5), (5, 8), (2, 1)])
+def test_rows_equal_a_brute_force_loop(season, horizon):
+    X, y = sliding_window(SERIES, width=8, horizon=horizon, season=season)
+    assert X.shape == (400 - 8 - horizon + 1, 5 + 7 + 4 + 8)
+    for i in (0, 1, 3, 40, 150, len(X) - 1):
+        t = i + 7
+        expected = brute_row(SERIES, t, 8, horizon, season, (0.3, 0.1, 0.03, 0.01, 0.002), (0.3, 0.1))
+        np.testing.assert_allclose(X[i], expected, rtol=1e-12, atol=1e-11)
+        assert y[i] == SERIES[t + horizon]
+
+
+def test_all_horizons_at_once():
+    X, y = sliding_window(SERIES, width=6, horizon=4, season=12, multi=True)
+    assert y.shape == (400 - 6 - 4 + 1, 4)
+    assert X.shape[1] == 5 + 2 * 4 + 6
+    for i in (0, 60, len(X) - 1):
+        t = i + 5
+        np.testing.assert_array_equal(y[i], SERIES[t + 1 : t + 5])
+        if t > 12:
+            np.testing.assert_array_equal(X[i, 5:9], SERIES[t - 11 : t - 7])
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_no_row_sees_the_future(multi):
+    plan = make_plan(3, (12, 30), (0.3, 0.01), (0.3, 0.1), multi)
+    poisoned = SERIES.copy()
+    poisoned[250:] = np.nan
+    whole, part = context(SERIES, plan), context(poisoned, plan)
+    np.testing.assert_array_equal(part[:250], whole[:250])
+    assert np.isfinite(part[:250]).all()
+    assert np.isnan(part[250:, 0]).all()
+    huge = np.where(np.arange(400) < 250, SERIES, 1e30)
+    windows = SlidingWindow(width=16, season=12).fit(COLUMN)
+    np.testing.assert_array_equal(windows.transform(huge[:, None])[:250], windows.transform(COLUMN)[:250])
+
+
+@pytest.mark.parametrize(("a", "b"), [(1.0, -40.0), (1e-3, 7.0), (250.0, 0.0), (3.7, 1e4)])
+def test_rows_move_with_the_series(a, b):
+    X, y = sliding_window(SERIES, width=16, season=12, second_season=30)
+    Xt, yt = sliding_window(a * SERIES + b, width=16, season=12, second_season=30)
+    np.testing.assert_allclose(Xt, a * X + b, rtol=1e-12, atol=1e-9 * a)
+    np.testing.assert_allclose(yt, a * y + b, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"season": 12},
+        {"season": 12, "second_season": 30, "horizon": 5},
+        {"season": 4, "horizon": 9},
+        {"season": 12, "horizon": 6, "multi": True},
+        {"averages": None, "profile": False, "season": 24},
+        {"season": 12, "profile": (0.5,), "averages": (0.2,)},
+    ],
+)
+def test_stream_equals_batch(options):
+    rows = SlidingWindow(width=10, **options).fit_transform(COLUMN)
+    buffer = WindowBuffer(width=10, **options)
+    pushed = np.stack([buffer.push(v) for v in SERIES])
+    assert buffer.layout["n_level"] + 10 == rows.shape[1]
+    np.testing.assert_allclose(pushed, rows, rtol=1e-12, atol=1e-12)
+    assert np.isfinite(rows).all()
+
+
+def test_exogenous_columns_come_first_and_stream_too():
+    exog = RNG.normal(size=(400, 2))
+    X, _ = sliding_window(SERIES, width=8, season=12, exog=exog)
+    np.testing.assert_array_equal(X[:, :2], exog[7:-1])
+    windows = SlidingWindow(width=8, season=12).fit(np.c_[SERIES, exog])
+    assert windows.layout == {"width": 8, "n_level": 16, "n_exog": 2}
+    np.testing.assert_array_equal(windows.transform(np.c_[SERIES, exog])[7:-1], X)
+    buffer = windows.buffer(n_exog=2)
+    np.testing.assert_allclose(buffer.extend(SERIES[:-1], exog[:-1]), X[-1], rtol=1e-12)
+
+
+def test_pandas_keep_index_and_names():
+    index = pd.date_range("2024-01-01", periods=400, freq="h")
+    X, y = sliding_window(pd.Series(SERIES, index, name="load"), width=4, season=24, averages=(0.1,), profile=False)
+    assert list(X.columns) == [
+        "average_0.1",
+        *(f"season24_lag{k}" for k in (23, 24, 25, 48, 167, 168, 169)),
+        *(f"lag_{k}" for k in (3, 2, 1, 0)),
+    ]
+    assert X.index[0] == index[3] and y.index.equals(X.index) and y.name == "load_t+1"
+    frame = pd.DataFrame({"load": SERIES, "heat": SERIES**2}, index=index)
+    X2, y2 = sliding_window(frame, width=4, horizon=2, averages=None, multi=True)
+    assert list(X2.columns) == ["heat", "lag_3", "lag_2", "lag_1", "lag_0"]
+    assert list(y2.columns) == ["load_t+1", "load_t+2"]
+    out = SlidingWindow(width=4, averages=None).set_output(transform="pandas").fit_transform(frame)
+    assert list(out.columns) == list(X2.columns) and out.index.equals(index)
+
+
+def test_short_windows_repeat_the_first_value():
+    rows = SlidingWindow(width=5, averages=None).fit_transform(np.arange(1.0, 7.0).reshape(-1, 1))
+    np.testing.assert_array_equal(rows[1], [1, 1, 1, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: sliding_window(SERIES, width=1), "'width' parameter of sliding_window must be an int in the range"),
+        (lambda: sliding_window(SERIES, season=0), "'season' parameter of sliding_window must be"),
+        (lambda: sliding_window(SERIES, horizon=0), "'horizon' parameter of sliding_window"),
+        (lambda: sliding_window(SERIES, averages=(2.0,)), r"'averages' parameter of sliding_window .* Got 2.0"),
+        (lambda: sliding_window(SERIES[:20], width=32), r"at least width \+ horizon = 33 values .* Got 20"),
+        (lambda: sliding_window(np.r_[SERIES, np.nan]), "Input series contains NaN"),
+        (lambda: sliding_window(np.r_[SERIES, np.inf]), "Input series contains infinity"),
+        (lambda: sliding_window(SERIES, exog=np.ones(3)), "exog must have 400 rows, .* Got 3"),
+        (lambda: sliding_window(np.ones((4, 4, 4))), "dim"),
+        (lambda: SlidingWindow().fit(SERIES), "Reshape your data"),
+        (lambda: SlidingWindow(width=0).fit(COLUMN), "'width' parameter of SlidingWindow must be"),
+        (lambda: SlidingWindow(profile=(0.0,)).fit(COLUMN), "'profile' parameter of SlidingWindow .* Got 0.0"),
+        (lambda: WindowBuffer().push(float("nan")), "must be finite"),
+        (lambda: WindowBuffer(n_exog=2).push(1.0), "n_exog=2 values. Got 0"),
+    ],
+)
+def test_bad_input_names_what_is_wrong(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_a_refused_push_leaves_the_buffer_alone():
+    one, two = WindowBuffer(width=4, season=3), WindowBuffer(width=4, season=3)
+    for v in SERIES[:20]:
+        one.push(v)
+        two.push(v)
+    with pytest.raises(ValueError, match="finite"):
+        two.push(float("inf"))
+    np.testing.assert_array_equal(one.push(1.0), two.push(1.0))
+
+
+# A row of a series depends on the rows before it, so these two cannot hold; that they fail is part of the test.
+ORDER_CHECKS = {"check_methods_sample_order_invariance", "check_methods_subset_invariance"}
+CHECKS = [
+    (estimator, check)
+    for estimator, check in estimator_checks_generator(SlidingWindow(width=5, season=4))
+    if check.func.__name__ != "check_array_api_input"  # runs only where SCIPY_ARRAY_API is set
+]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "check"), CHECKS, ids=lambda v: getattr(getattr(v, "func", None), "__name__", "")
+)
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learn_checks(estimator, check):
+    if check.func.__name__ in ORDER_CHECKS:
+        with pytest.raises(AssertionError):
+            check(estimator)
+    else:
+        check(clone(estimator))

@@ -1,0 +1,288 @@
+"""From a series to rows of X: ``[exogenous | level context | window]``, everything causal.
+
+    X, y = sliding_window(series, width=32, season=24)
+
+A row ends at time t and its target is y_{t+horizon}. The window is the last ``width`` columns, oldest first; the level
+context (slow averages, seasonal lags, phase profiles; see :mod:`usp_sklearn.api.context`) is in the series' own units,
+so rows move with the series under shifts and positive scaling.
+"""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+
+from .context import PROFILE_RATES, ContextState, Plan, Vector, context, make_plan
+
+AVERAGES = (0.3, 0.1, 0.03, 0.01, 0.002)
+_CONSTRAINTS: dict[str, list[Any]] = {
+    "width": [Interval(Integral, 2, None, closed="left")],
+    "horizon": [Interval(Integral, 1, None, closed="left")],
+    "season": [Interval(Integral, 1, None, closed="left"), None],
+    "second_season": [Interval(Integral, 1, None, closed="left"), None],
+    "averages": ["array-like", None],
+    "profile": ["boolean", "array-like"],
+    "multi": ["boolean"],
+}
+
+
+def _rates(values: Any, name: str, owner: str) -> tuple[float, ...]:
+    rates = tuple(values if values is not None else ())
+    for rate in rates:
+        if not isinstance(rate, Real) or not 0.0 < float(rate) <= 1.0:
+            raise ValueError(f"The {name!r} parameter of {owner} must hold rates in the range (0, 1]. Got {rate!r}.")
+    return tuple(float(r) for r in rates)
+
+
+def _plan(owner: str, horizon: int, season: Any, second_season: Any, averages: Any, profile: Any, multi: bool) -> Plan:
+    seasons = tuple(dict.fromkeys(int(m) for m in (season, second_season) if m is not None and m > 1))
+    if isinstance(profile, (bool, np.bool_)):
+        profile = PROFILE_RATES if profile else ()
+    return make_plan(
+        int(horizon), seasons, _rates(averages, "averages", owner), _rates(profile, "profile", owner), bool(multi)
+    )
+
+
+def _windows(y: Vector, width: int) -> NDArray[np.float64]:
+    """(n, width) windows ending at every t; before the start the first value is repeated."""
+    padded = np.concatenate([np.full(width - 1, y[0]), y])
+    return np.lib.stride_tricks.sliding_window_view(padded, width)
+
+
+def _names(plan: Plan, width: int, exog: Sequence[str]) -> list[str]:
+    return [*exog, *plan.names, *(f"lag_{k}" for k in range(width - 1, -1, -1))]
+
+
+def _split(series: Any, exog: Any) -> tuple[Vector, NDArray[np.float64], list[str], Any]:
+    """Series (n,), exogenous columns (n, E), their names, and the pandas index if there is one."""
+    index = series.index if isinstance(series, (pd.Series, pd.DataFrame)) else None
+    names = [str(c) for c in series.columns[1:]] if isinstance(series, pd.DataFrame) else []
+    values = check_array(series, dtype=np.float64, ensure_2d=False, ensure_min_features=1, input_name="series")
+    if values.ndim > 2:
+        raise ValueError(f"series must be 1-D or 2-D. Got {values.ndim} dimensions instead.")
+    table = values.reshape(len(values), -1)
+    names = names or [f"exog_{i}" for i in range(table.shape[1] - 1)]
+    extra = table[:, 1:]
+    if exog is not None:
+        columns = list(exog.columns) if isinstance(exog, pd.DataFrame) else getattr(exog, "name", None)
+        more = check_array(exog, dtype=np.float64, ensure_2d=False, input_name="exog")
+        more = more.reshape(len(more), -1)
+        if len(more) != len(table):
+            raise ValueError(f"exog must have {len(table)} rows, one per value of the series. Got {len(more)} instead.")
+        if columns is None:
+            columns = [f"exog_{len(names) + i}" for i in range(more.shape[1])]
+        names += [str(c) for c in ([columns] if isinstance(columns, str) else columns)]
+        extra = np.hstack([extra, more])
+    return table[:, 0], extra, names, index
+
+
+@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
+def sliding_window(
+    series: Any,
+    width: int = 32,
+    horizon: int = 1,
+    season: int | None = None,
+    second_season: int | None = None,
+    averages: Sequence[float] | None = AVERAGES,
+    profile: bool | Sequence[float] = True,
+    exog: Any = None,
+    multi: bool = False,
+) -> tuple[Any, Any]:
+    """Rows and targets for supervised online forecasting of a series.
+
+    Parameters
+    ----------
+    series : (n,) array or Series, or (n, 1 + E) array or DataFrame whose first column is the series and whose other
+        columns are exogenous.
+    width : values in the window.
+    horizon : steps ahead, h.
+    season, second_season : samples per cycle (24 for hourly data with a daily cycle); None or 1 for none. Besides the
+        cycle itself, lags of seven cycles are taken.
+    averages : rates of the slow averages.
+    profile : whether (or with which rates over cycles) phase profiles are added.
+    exog : (n,) or (n, E) covariates; row t must be known at time t. Shift covariates of the future forward yourself.
+    multi : y gets all steps 1 … h as columns, and the seasonal context the phase of each of them.
+
+    Returns
+    -------
+    X : (n − width − h + 1, E + n_level + width). Row i ends at t = i + width − 1 and holds
+        ``[exog_t | context_t | y_{t−width+1} … y_t]``.
+    y : (rows,) with y[i] = series[t + h]; with ``multi`` (rows, h) with y[i, j] = series[t + j + 1].
+
+    pandas in, pandas out: both carry the index of t.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X, y = sliding_window(np.arange(10.0), width=4, averages=None)
+    >>> X[0], y[0]
+    (array([0., 1., 2., 3.]), np.float64(4.0))
+    >>> sliding_window(np.arange(10.0), width=4, horizon=2, averages=None, multi=True)[1][0]
+    array([4., 5.])
+    """
+    values, extra, exog_names, index = _split(series, exog)
+    n, first = len(values), width - 1
+    rows = n - first - horizon
+    if rows < 1:
+        raise ValueError(
+            f"series must have at least width + horizon = {width + horizon} values to give one row. Got {n} instead."
+        )
+    plan = _plan("sliding_window", horizon, season, second_season, averages, profile, multi)
+    keep = slice(first, first + rows)
+    X = np.hstack([extra[keep], context(values, plan)[keep], _windows(values, width)[keep]])
+    if multi:
+        y = np.lib.stride_tricks.sliding_window_view(values[first + 1 :], horizon)[:rows].copy()
+    else:
+        y = values[first + horizon :].copy()
+    if index is None:
+        return X, y
+    stem = str(series.name if isinstance(series, pd.Series) else series.columns[0])
+    frame = pd.DataFrame(X, index=index[keep], columns=_names(plan, width, exog_names))
+    if multi:
+        return frame, pd.DataFrame(y, index=index[keep], columns=[f"{stem}_t+{h + 1}" for h in range(horizon)])
+    return frame, pd.Series(y, index=index[keep], name=f"{stem}_t+{horizon}")
+
+
+class SlidingWindow(TransformerMixin, BaseEstimator):
+    """:func:`sliding_window` as a transformer: one row for every time of the series, the newest one included.
+
+    The input is a series as one column, further columns are exogenous; rows are read in time order, so each output row
+    depends on the rows before it (never on later ones). While fewer than ``width`` values are there, the window is
+    extended by the first one. Row i of the output belongs to time i: pair it with ``series[i + horizon]``, or take the
+    last row to forecast what comes next.
+
+    Parameters are those of :func:`sliding_window`.
+
+    >>> import numpy as np
+    >>> windows = SlidingWindow(width=3, season=4, averages=(0.1,), profile=False)
+    >>> windows.fit_transform(np.arange(30.0).reshape(-1, 1)).shape
+    (30, 11)
+    >>> windows.layout
+    {'width': 3, 'n_level': 8, 'n_exog': 0}
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = _CONSTRAINTS
+
+    def __init__(
+        self,
+        width: int = 32,
+        horizon: int = 1,
+        season: int | None = None,
+        second_season: int | None = None,
+        averages: Sequence[float] | None = AVERAGES,
+        profile: bool | Sequence[float] = True,
+        multi: bool = False,
+    ):
+        self.width = width
+        self.horizon = horizon
+        self.season = season
+        self.second_season = second_season
+        self.averages = averages
+        self.profile = profile
+        self.multi = multi
+
+    def _options(self) -> Plan:
+        return _plan(
+            "SlidingWindow", self.horizon, self.season, self.second_season, self.averages, self.profile, self.multi
+        )
+
+    def _series(self, X: Any, reset: bool) -> NDArray[np.float64]:
+        if isinstance(X, pd.Series):
+            X = X.to_frame() if X.name is not None else X.to_numpy()[:, None]
+        return validate_data(self, X, dtype=np.float64, reset=reset)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Remember the number of columns; nothing is estimated. ``X`` is (n, 1 + E), or a Series."""
+        table = self._series(X, reset=True)
+        self._options()
+        self.n_exog_ = table.shape[1] - 1
+        return self
+
+    def transform(self, X: ArrayLike) -> Any:
+        """Rows (n, E + n_level + width), one per time; ``X`` is a whole series from its first value."""
+        check_is_fitted(self)
+        table = self._series(X, reset=False)
+        y = np.ascontiguousarray(table[:, 0])
+        return np.hstack([table[:, 1:], context(y, self._options()), _windows(y, self.width)])
+
+    @property
+    def layout(self) -> dict[str, int]:
+        """How the columns divide: keyword arguments for the predictors."""
+        check_is_fitted(self)
+        return {"width": self.width, "n_level": len(self._options().names), "n_exog": self.n_exog_}
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Names of the output columns; exogenous ones keep theirs."""
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        return np.asarray(_names(self._options(), self.width, [str(c) for c in names[1:]]), dtype=object)
+
+    def buffer(self, n_exog: int = 0) -> "WindowBuffer":
+        """The streaming twin with the same options."""
+        return WindowBuffer(n_exog=n_exog, **self.get_params(deep=False))
+
+
+class WindowBuffer:
+    """Rows of :func:`sliding_window` one value at a time, at constant cost and memory.
+
+    ``push(y_t)`` returns the row that ends at t, equal to the batch row to rounding (1e-12). Options are those of
+    :func:`sliding_window`; ``n_exog`` is how many exogenous values each push brings.
+
+    >>> buffer = WindowBuffer(width=3, averages=(0.5,))
+    >>> [buffer.push(v) for v in (1.0, 3.0, 4.0)][-1]
+    array([3., 1., 3., 4.])
+    """
+
+    def __init__(
+        self,
+        width: int = 32,
+        horizon: int = 1,
+        season: int | None = None,
+        second_season: int | None = None,
+        averages: Sequence[float] | None = AVERAGES,
+        profile: bool | Sequence[float] = True,
+        multi: bool = False,
+        n_exog: int = 0,
+    ):
+        plan = _plan("WindowBuffer", horizon, season, second_season, averages, profile, multi)
+        self.layout = {"width": int(width), "n_level": len(plan.names), "n_exog": int(n_exog)}
+        self._state = ContextState(plan, int(width))
+
+    @property
+    def n_features(self) -> int:
+        """Columns of a row."""
+        return sum(self.layout.values())
+
+    @property
+    def count(self) -> int:
+        """Values seen so far; the window is complete once this reaches ``width``."""
+        return self._state.count
+
+    def push(self, value: float, exog: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Learn y_t and return the row (n_exog + n_level + width,) ending with it; bad input leaves the state alone."""
+        value = float(value)
+        extra = np.zeros(0) if exog is None else np.atleast_1d(np.asarray(exog, dtype=np.float64)).ravel()
+        if len(extra) != self.layout["n_exog"]:
+            raise ValueError(f"exog must hold n_exog={self.layout['n_exog']} values. Got {len(extra)} instead.")
+        if not np.isfinite(value) or not np.isfinite(extra).all():
+            raise ValueError(f"value and exog must be finite. Got value={value!r}, exog={exog!r} instead.")
+        window, level = self._state.push(value)
+        return np.concatenate([extra, level, window])
+
+    def extend(self, series: ArrayLike, exog: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Push every value of ``series`` (n,), ``exog`` (n, E) beside it; returns the last row."""
+        values = check_array(series, dtype=np.float64, ensure_2d=False, input_name="series").ravel()
+        beside = [None] * len(values) if exog is None else list(np.asarray(exog, dtype=np.float64))
+        if len(beside) != len(values):
+            raise ValueError(
+                f"exog must have {len(values)} rows, one per value of the series. Got {len(beside)} instead."
+            )
+        return [self.push(v, e) for v, e in zip(values, beside, strict=True)][-1]

@@ -1,0 +1,100 @@
+"""Paths of a jump diffusion: drift implicit by Anderson-accelerated fixed point, diffusion and jumps explicit.
+
+    X⁺ = X + b(X⁺) dt + σ(X) ΔW + ΔJ
+
+Implicit drift stays stable where b is stiff; σ and the jumps are taken at the left end, as Itô asks. Strong
+order ½ (1 where σ is constant), weak order 1. Fixed point by :class:`jaxopt.AndersonAcceleration` (Pollock &
+Rebholz 2021); jumps are compound Poisson with normal sizes (Merton 1976).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jaxopt
+from jax import Array, lax
+
+Coefficient = Callable[[Array], Array]
+
+
+class Noise(NamedTuple):
+    """Brownian increments and jump increments, each (n_steps, n_paths), units √time·1 and of x."""
+
+    brownian: Array
+    jumps: Array
+
+
+def imex_step(
+    x: Array,
+    dt: Array | float,
+    drift: Coefficient,
+    volatility: Coefficient,
+    brownian: Array,
+    jumps: Array,
+    *,
+    history: int = 3,
+    maxiter: int = 12,
+    tol: float = 1e-10,
+) -> tuple[Array, Array]:
+    """One step for paths ``x`` (n,): the new x and the largest residual of the implicit equation.
+
+    ``history`` (≥ 2) is the m of Anderson's method; plain iterations fill it first, and a linear drift is then
+    solved exactly whatever its stiffness.
+
+    >>> x, residual = imex_step(jnp.ones(2), 0.5, lambda x: -4.0 * x, jnp.zeros_like, jnp.zeros(2), jnp.zeros(2))
+    >>> x.round(6).tolist(), bool(residual < 1e-6)
+    ([0.333333, 0.333333], True)
+    """
+    explicit = x + volatility(x) * brownian + jumps
+
+    def fixed_point(y: Array) -> Array:
+        return explicit + dt * drift(y)
+
+    solver = jaxopt.AndersonAcceleration(
+        fixed_point, history_size=history, maxiter=maxiter, tol=tol, ridge=1e-12, implicit_diff=False
+    )
+    y = solver.run(explicit).params
+    return y, jnp.abs(fixed_point(y) - y).max()
+
+
+def draw_noise(
+    key: Array,
+    n_steps: int,
+    n_paths: int,
+    dt: Array | float,
+    intensity: Array | float,
+    mean: Array | float,
+    std: Array | float,
+    dtype: jnp.dtype | None = None,
+) -> Noise:
+    """Brownian and compound Poisson increments: ``intensity`` jumps per unit of time, sizes N(mean, std²).
+
+    >>> draw_noise(jax.random.key(0), 4, 3, 0.1, 1.0, 0.0, 1.0).jumps.shape
+    (4, 3)
+    """
+    first, second, third = jax.random.split(key, 3)
+    shape = (n_steps, n_paths)
+    brownian = jax.random.normal(first, shape, dtype) * jnp.sqrt(dt)
+    count = jax.random.poisson(second, intensity * dt, shape).astype(brownian.dtype)
+    jumps = count * mean + jnp.sqrt(count) * std * jax.random.normal(third, shape, dtype)
+    return Noise(brownian, jumps)
+
+
+def simulate(
+    start: Array, noise: Noise, dt: Array | float, drift: Coefficient, volatility: Coefficient
+) -> tuple[Array, Array]:
+    """Paths (n_steps, n_paths) from ``start`` (n_paths,), driven by ``noise``, and the worst residual met.
+
+    >>> noise = draw_noise(jax.random.key(0), 8, 5, 0.1, 0.0, 0.0, 1.0)
+    >>> path, worst = simulate(jnp.zeros(5), noise, 0.1, lambda x: -x, jnp.ones_like)
+    >>> path.shape, bool(worst < 1e-6)
+    ((8, 5), True)
+    """
+
+    def body(x: Array, each: Noise) -> tuple[Array, tuple[Array, Array]]:
+        new, residual = imex_step(x, dt, drift, volatility, each.brownian, each.jumps)
+        return new, (new, residual)
+
+    _, (path, residual) = lax.scan(body, start, noise)
+    return path, residual.max()

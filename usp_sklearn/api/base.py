@@ -15,8 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .. import runtime
 from ..core import engine
 from ..core.telemetry import BRANCH_ORDER, MODES, Telemetry
-from .distribution import PredictiveDistribution
-from .quantiles import check_levels
+from .distribution import PredictiveDistribution, check_levels
 
 HISTORY = 4096
 """Steps kept in ``telemetry_frame_``."""

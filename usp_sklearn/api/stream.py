@@ -45,10 +45,11 @@ class Stream:
         series = check_array(history, dtype=np.float64, ensure_2d=False, input_name="history")
         series = series.reshape(len(series), -1)
         self._buffer = windows.buffer(n_exog=series.shape[1] - 1)
-        if self._buffer.n_features != model.n_features_in_:
+        columns = sum(self._buffer.layout.values())
+        if columns != model.n_features_in_:
             raise ValueError(
                 "The 'windows' parameter of Stream must give the rows the model was fitted on, with "
-                f"{model.n_features_in_} columns. Got {self._buffer.n_features} columns instead."
+                f"{model.n_features_in_} columns. Got {columns} columns instead."
             )
         longest = max(e.shape.layout.horizon for e in model.state_)
         if len(series) < model.width_ + longest:

@@ -15,7 +15,7 @@ from ..kernels.contract import Config
 from ..kernels.law import Law
 from ..kernels.window import Raw
 from . import pipeline
-from .orchestrator import Params
+from .orchestrator import Params, params
 from .pipeline import Spec, State
 from .telemetry import Telemetry
 
@@ -25,6 +25,8 @@ EXOG_COLUMNS = (0, 4, 16, 64, 256)
 QUEUES = (1, 8, 32, 128, 512)
 FIT_ROWS = (128, 1024)
 CHUNKS = (1, 256)
+
+__all__ = ["Engine", "Layout", "Params", "advance", "fit", "padded", "params", "predict", "walk"]
 
 Array = NDArray[Any]
 

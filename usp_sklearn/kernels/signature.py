@@ -36,7 +36,7 @@ class Signature(NamedTuple):
 
 def lift(window: Array, real: Array) -> Array:
     """(time, lead, lag) path (2n − 1, 3) of a window (n,); ``real`` marks the columns that are not padding."""
-    step = real[1:].astype(window.dtype)
+    step = (real[1:] & real[:-1]).astype(window.dtype)
     time = jnp.concatenate([jnp.zeros(1, window.dtype), jnp.cumsum(step)])
     time = time / jnp.maximum(time[-1], 1.0)
     double = jnp.repeat(jnp.stack([time, window], 1), 2, axis=0)

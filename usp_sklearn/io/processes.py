@@ -25,7 +25,7 @@ def _levels(levels: ArrayLike) -> Series:
 
 
 def _mixture_quantiles(weights: Series, means: Series, scales: Series, levels: ArrayLike) -> NDArray[np.float64]:
-    """Quantiles (n, q) of normal mixtures with components on the last axis of (n, k) arrays, by bisection of the cdf."""
+    """Quantiles (n, q) of normal mixtures with components on the last axis of (n, k) arrays, by bisecting the cdf."""
     u = _levels(levels)
     reach = 40.0 * scales.max(-1)
     low = np.repeat((means.min(-1) - reach)[:, None], len(u), 1)

@@ -1,0 +1,128 @@
+"""Tables of an accuracy run beside the stored peers, and the acceptance rows it settles."""
+
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+
+# Rows of known laws: processes, floor and aim of the excess over the ideal score.
+KNOWN_LAWS = {
+    "α-stable walk": (("stable_walk",), 0.01, 0.003),
+    "fGn H = 0.2, 0.8": (("fgn_H0.2", "fgn_H0.8"), 0.018, 0.01),
+    "double well, OU": (("double_well", "ou"), 0.02, 0.007),
+    "Merton, GARCH-t": (("merton", "garch_t"), 0.013, 0.005),
+    "regime switch in mean": (("rs_mean",), 0.02, 0.007),
+    "regime switch in variance": (("rs_var",), 0.015, 0.005),
+}
+
+
+def row(what: str, value: float, floor: float, aim: float, *, more_is_better: bool = False) -> str:
+    """One acceptance row: the number, what is asked, and whether it is there."""
+    sign = -1 if more_is_better else 1
+    verdict = "aim" if sign * value <= sign * aim else "floor" if sign * value <= sign * floor else "MISSED"
+    return f"  {what:<58} {value:9.4f}   floor {floor:g}   aim {aim:g}   {verdict}"
+
+
+def _merge(folder: Path, ids: list[str]) -> tuple[pd.DataFrame, dict[str, list[float]], pd.DataFrame]:
+    parts, times, weights = [], {}, {}
+    for u in ids:
+        if not (folder / f"{u}.csv.gz").exists():
+            continue
+        parts.append(pd.read_csv(folder / f"{u}.csv.gz"))
+        record = json.loads((folder / f"{u}.json").read_text())
+        times[u] = [record["fit"], record["walk"], record["steps"]]
+        weights[u] = record["weights"]
+    merged = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return merged, times, pd.DataFrame.from_dict(weights, orient="index")
+
+
+def report(
+    scorer: ModuleType, bench: Path, split: str, folder: Path, name: str, ids: list[str], multi: bool
+) -> pd.DataFrame:
+    """Score what is in ``folder``, print everything, write the tables beside the forecasts."""
+    forecasts, times, weights = _merge(folder, ids)
+    if forecasts.empty:
+        print("nothing to score")
+        return forecasts
+    forecasts.to_csv(folder / f"all-{name}.csv.gz", index=False, float_format="%.9g")
+    (folder / f"all-{name}.time.json").write_text(json.dumps(times))
+    scores = scorer.score(forecasts, split)
+    scores.to_csv(folder / "scores.csv")
+    pd.set_option("display.width", 200, "display.max_columns", 40, "display.max_rows", 200)
+    cost = np.array(list(times.values()))
+    print(f"\n{name} on {len(scores)} of {len(scorer.load(split)[0])} series of {split}{' (h steps)' if multi else ''}")
+    if split.startswith("synth"):
+        _known_laws(scorer, bench, split, scores)
+    else:
+        _real(scorer, bench, split, name, scores, times, multi)
+    print(f"\nfit {cost[:, 0].mean():.2f} s a series, walk {1e3 * cost[:, 1].sum() / cost[:, 2].sum():.4f} ms a step")
+    print("80 % coverage", f"{scores['cov80'].mean():.4f}", " not finite:", int(scores["bad"].sum()))
+    if weights.shape[1] > 1:
+        print("mean weights:", ", ".join(f"{k} {v:.3f}" for k, v in weights.mean().items()))
+    return scores
+
+
+def _known_laws(scorer: ModuleType, bench: Path, split: str, scores: pd.DataFrame) -> None:
+    ideal_quantiles = np.load(bench / f"ideal_{split}.npz")
+    data = scorer.load(split)[0]
+    frames = [scorer.frame(u, np.arange(scorer.first_test(len(data[u])), len(data[u])), ideal_quantiles[u])
+              for u in scores.index]  # fmt: skip
+    ideal = scorer.score(pd.concat(frames), split)
+    excess = (scores["scrps"] / ideal["scrps"] - 1).rename("excess over ideal")
+    table = pd.DataFrame({"excess %": 100 * excess, "cov80": scores["cov80"], "ideal cov80": ideal["cov80"]})
+    stored = bench / "results" / "prototype_synth_public.csv"
+    if stored.exists():
+        table["prototype %"] = 100 * (pd.read_csv(stored, index_col=0)["agg+cal"] - 1)
+    print(table.round(3).to_string())
+    print("\nACCEPTANCE, known laws (excess over the ideal score)")
+    short = {u: u.removeprefix("syn_").rsplit("_", 1)[0] for u in excess.index}
+    for what, (names, floor, aim) in KNOWN_LAWS.items():
+        found = [excess[u] for u, process in short.items() if process in names]
+        if len(found) == len(names):
+            print(row(f"{what} (worst)" if len(names) > 1 else what, max(found), floor, aim))
+    if len(excess) == len(data):
+        print(row("all, geometric mean", float(np.expm1(np.log1p(excess).mean())), 0.02, 0.013))
+
+
+def _real(
+    scorer: ModuleType,
+    bench: Path,
+    split: str,
+    name: str,
+    scores: pd.DataFrame,
+    times: dict[str, list[float]],
+    multi: bool,
+) -> None:
+    stored = bench / "results" / (f"{split}_multi" if multi else split)
+    peers = pd.read_csv(f"{stored}_scrps_per_series.csv", index_col=0).loc[scores.index]
+    if not multi:
+        files = sorted((bench / f"{split}_experts").glob("*.csv.gz"))
+        known, seconds = scorer.read([str(f) for f in files])
+        table = {k: scorer.score(v[v["unique_id"].isin(scores.index)], split) for k, v in known.items()}
+        table[name], seconds[name] = scores, times
+        print(scorer.table(table, times=seconds).round(4).to_string())
+    ratios = peers.div(peers["naive"], axis=0)
+    ratios[name] = scores["scrps"] / peers["naive"]
+    complete = ratios.dropna(axis=1)
+    means = np.exp(np.log(complete.clip(lower=1e-4)).mean()).sort_values()
+    print("\nratio to naive (geometric mean), peers that cover these series:")
+    print(means.head(14).round(4).to_string())
+    domains = np.exp(np.log(complete.clip(lower=1e-4)).groupby(scores["domain"]).mean())
+    best = complete.columns.drop([name, "naive"])
+    print("\nby domain:")
+    print(pd.DataFrame({name: domains[name], "best peer": domains[best].idxmin(axis=1),
+                        "its ratio": domains[best].min(axis=1)}).round(4).to_string())  # fmt: skip
+    ours = ratios[name]
+    print("\nworst series:", ", ".join(f"{u} {v:.3f}" for u, v in ours.sort_values(ascending=False).head(5).items()))
+    floor = int((ours <= 1 + 1e-9).sum())
+    print("\nACCEPTANCE, real data")
+    if multi:
+        print(row(f"{name}, ratio, h steps (ridge direct 0.625)", means[name], 0.625, 0.590))
+    else:
+        print(row(f"{name}, ratio", means[name], 0.570, 0.545))
+        print(row("mean |80 % coverage − 0.8|", (scores["cov80"] - 0.8).abs().mean(), 0.016, 0.008))
+        print(row(f"series no worse than naive, of {len(ours)}", floor, len(ours), len(ours), more_is_better=True))
+        cost = np.array(list(times.values()))
+        print(row("cost per step in update_predict, ms", 1e3 * cost[:, 1].sum() / cost[:, 2].sum(), 0.6, 0.2))

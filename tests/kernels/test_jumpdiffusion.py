@@ -1,4 +1,6 @@
-"""IMEX density, path simulator and calibration against closed forms and SciPy."""
+"""IMEX density and path simulator against closed forms and SciPy."""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from scipy.linalg import expm
 from usp_sklearn.kernels.contract import Status
 from usp_sklearn.kernels.jumpdiffusion import imex
 from usp_sklearn.kernels.jumpdiffusion.density import density_law, density_quantiles
+from usp_sklearn.kernels.jumpdiffusion.paths import draw_noise, imex_step, simulate
 from usp_sklearn.kernels.law import LEVELS, ppf
 
 MERTON = {"drift": 0.1, "sigma": 1.0, "intensity": 0.8, "mean": -1.0, "std": 1.5}
@@ -22,13 +25,21 @@ def _merton_cdf(x, drift, sigma, intensity, mean, std, terms=40):
     return (weight * stats.norm.cdf((x[:, None] - drift - n * mean) / scale)).sum(1)
 
 
-def _solve_merton(edges, n_steps, backend, intensity=None, time=1.0):
+@partial(jax.jit, static_argnames=("n_steps", "backend"))
+def _solve(edges, start, slope, level, variance, intensity, mean, std, time, n_steps, backend):
+    """Drift level + slope·x; variance v₀ + v₁x² with ``variance`` = (v₀, v₁): one program for all tests of a shape."""
+    return imex.solve_density(edges, start, lambda x: level + slope * x, lambda x: variance[0] + variance[1] * x * x,
+                              intensity, imex.normal_jump(mean, std), time, n_steps=n_steps, backend=backend)
+
+
+def _solve_merton(edges, n_steps, backend, intensity=MERTON["intensity"]):
     p = MERTON
-    lam = p["intensity"] if intensity is None else intensity
-    start = imex.point_mass(edges, 0.0)
-    drift, variance = (lambda x: jnp.full_like(x, p["drift"])), (lambda x: jnp.full_like(x, p["sigma"] ** 2))
-    return imex.solve_density(edges, start, drift, variance, lam, imex.normal_jump(p["mean"], p["std"]), time,
-                              n_steps=n_steps, backend=backend)
+    return _solve(edges, imex.point_mass(edges, 0.0), 0.0, p["drift"], (p["sigma"] ** 2, 0.0), intensity, p["mean"],
+                  p["std"], 1.0, n_steps, backend)
+
+
+def _diffuse(edges, start, slope, level, variance, time, n_steps):
+    return _solve(edges, start, slope, level, variance, 0.0, 0.0, 1.0, time, n_steps, "matrix")
 
 
 def test_merton_512_points_against_the_poisson_mixture():
@@ -80,8 +91,7 @@ def test_order_in_space_is_two():
     for n in (24, 48, 96):
         edges = imex.uniform_edges(-5.0, 6.0, n)
         start = jnp.full(n, 1 / n)
-        out = imex.solve_density(edges, start, lambda x: -2 * (x - 0.3), lambda x: jnp.full_like(x, 4.0), 0.0,
-                                 imex.normal_jump(0.0, 1.0), 400.0, n_steps=50, backend="matrix")
+        out = _diffuse(edges, start, -2.0, 0.6, (4.0, 0.0), 400.0, 50)
         exact = np.diff(stats.norm.cdf(np.asarray(edges), 0.3, 1.0))
         error.append(np.abs(np.cumsum(np.asarray(out.mass) - exact)).max())
     order = np.log2(np.array(error[:-1]) / np.array(error[1:]))
@@ -92,8 +102,7 @@ def test_state_dependent_volatility_keeps_mass_and_moments():
     """Geometric Brownian motion: E X = e^{at}, Var known; drift and diffusion both depend on x."""
     a, s = 0.3, 0.4
     edges = imex.uniform_edges(0.0, 8.0, 400)
-    out = imex.solve_density(edges, imex.point_mass(edges, 1.0), lambda x: a * x, lambda x: (s * x) ** 2, 0.0,
-                             imex.normal_jump(0.0, 1.0), 0.5, n_steps=200, backend="fft")
+    out = _diffuse(edges, imex.point_mass(edges, 1.0), a, 0.0, (0.0, s * s), 0.5, 200)
     centre, mass = np.asarray(edges[1:] + edges[:-1]) / 2, np.asarray(out.mass)
     mean = (mass * centre).sum()
     assert (mass >= 0).all()
@@ -104,8 +113,7 @@ def test_state_dependent_volatility_keeps_mass_and_moments():
 
 def test_pure_advection_upwinds_without_oscillation():
     edges = imex.uniform_edges(-2.0, 6.0, 160)
-    out = imex.solve_density(edges, imex.point_mass(edges, 0.0), lambda x: jnp.full_like(x, 3.0), jnp.zeros_like, 0.0,
-                             imex.normal_jump(0.0, 1.0), 1.0, n_steps=100, backend="matrix")
+    out = _diffuse(edges, imex.point_mass(edges, 0.0), 0.0, 3.0, (0.0, 0.0), 1.0, 100)
     centre = np.asarray(edges[1:] + edges[:-1]) / 2
     assert (np.asarray(out.mass) >= 0).all()
     np.testing.assert_allclose((np.asarray(out.mass) * centre).sum(), 3.0, atol=1e-6)
@@ -141,3 +149,73 @@ def test_quantiles_and_tails_of_a_density():
     law = density_law(jnp.asarray(edges), jnp.asarray(mass))
     np.testing.assert_allclose(ppf(law, jnp.array([1e-3, 0.999])), stats.t.ppf([1e-3, 0.999], 4), rtol=0.02)
     np.testing.assert_allclose(law.tail_index, 0.25, atol=0.07)
+
+
+def _coarse(noise, factor):
+    return jax.tree.map(lambda x: x.reshape(x.shape[0] // factor, factor, -1).sum(1), noise)
+
+
+def _orders(error):
+    return np.diff(np.log(error)) / np.log(2)
+
+
+def test_strong_order_is_a_half_for_geometric_noise_and_one_for_additive():
+    """Against the exact solutions along the same Brownian paths; steps of 1/64, 1/32, 1/16."""
+    n, paths, a, s = 512, 2000, -0.3, 0.8
+    noise = draw_noise(jax.random.key(0), n, paths, 1 / n, 0.0, 0.0, 1.0)
+    w = np.cumsum(np.asarray(noise.brownian), axis=0)
+    gbm = np.exp((a - s * s / 2) + s * w[-1])
+    fine = np.arange(1, n + 1) / n
+    kernel = np.exp(-2.0 * (1 - fine))[:, None] * w  # ∫ e^{−2(1−t)} dW by parts, then trapezia
+    ou = np.exp(-2.0) + s * (w[-1] - 2.0 * (kernel.mean(0) - kernel[-1] / (2 * n)))
+    geometric, additive = [], []
+    for factor in (8, 16, 32):
+        each, dt = _coarse(noise, factor), factor / n
+        path, worst = simulate(jnp.ones(paths), each, dt, lambda x: a * x, lambda x: s * x)
+        assert float(worst) < 1e-7
+        geometric.append(np.sqrt(((np.asarray(path[-1]) - gbm) ** 2).mean()))
+        path, _ = simulate(jnp.ones(paths), each, dt, lambda x: -2.0 * x, lambda x: jnp.full_like(x, s))
+        additive.append(np.sqrt(((np.asarray(path[-1]) - ou) ** 2).mean()))
+    np.testing.assert_allclose(_orders(geometric), 0.5, atol=0.1)
+    np.testing.assert_allclose(_orders(additive), 1.0, atol=0.1)
+
+
+def test_weak_order_is_one():
+    """Means of a geometric motion, the error's noise removed by the exact solution on the same paths."""
+    n, paths, a, s = 64, 20000, -1.0, 0.5
+    noise = draw_noise(jax.random.key(1), n, paths, 1 / n, 0.0, 0.0, 1.0)
+    exact = np.exp((a - s * s / 2) + s * np.asarray(noise.brownian).sum(0))
+    error = []
+    for factor in (4, 8, 16):
+        path, _ = simulate(jnp.ones(paths), _coarse(noise, factor), factor / n, lambda x: a * x, lambda x: s * x)
+        error.append(abs((np.asarray(path[-1]) - exact).mean()))
+    np.testing.assert_allclose(_orders(error), 1.0, atol=0.1)
+
+
+def test_implicit_drift_is_solved_where_the_explicit_scheme_explodes():
+    """dt·b' = −20, and a stiff cubic: the implicit equation holds to 1e-8."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=6))
+    zero = jnp.zeros(6)
+    new, residual = imex_step(x, 1.0, lambda x: -20.0 * x, jnp.zeros_like, zero, zero)
+    np.testing.assert_allclose(new, x / 21, rtol=1e-6)
+    one = jnp.asarray([1.5])
+    new, residual = imex_step(one, 0.5, lambda x: x - x**3, jnp.zeros_like, one[:1] * 0, one[:1] * 0, maxiter=40)
+    root = np.roots([0.5, 0.0, 0.5, -1.5])
+    np.testing.assert_allclose(new[0], root[np.isreal(root)].real[0], rtol=1e-8)
+    assert float(residual) < 1e-8
+
+
+def test_merton_paths_have_the_moments_of_the_compound_poisson_sum():
+    n, paths = 16, 40000
+    p = MERTON
+    noise = draw_noise(jax.random.key(2), n, paths, 1 / n, p["intensity"], p["mean"], p["std"])
+    drift, vol = (lambda x: jnp.full_like(x, p["drift"])), (lambda x: jnp.full_like(x, p["sigma"]))
+    x = np.asarray(simulate(jnp.zeros(paths), noise, 1 / n, drift, vol)[0][-1])
+    lam, mu, s = p["intensity"], p["mean"], p["std"]
+    variance = p["sigma"] ** 2 + lam * (mu**2 + s**2)
+    third = lam * (mu**3 + 3 * mu * s**2)
+    assert abs(x.mean() - (p["drift"] + lam * mu)) < 4 * np.sqrt(variance / paths)
+    np.testing.assert_allclose(x.var(), variance, rtol=0.04)
+    np.testing.assert_allclose(((x - x.mean()) ** 3).mean(), third, rtol=0.15)
+    assert stats.kstest(x, lambda v: _merton_cdf(np.atleast_1d(v), **p)).pvalue > 1e-3

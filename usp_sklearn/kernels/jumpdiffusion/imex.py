@@ -56,7 +56,7 @@ def sinh_edges(radius: Array | float, n: int, finest: Array | float) -> Array:
     >>> float(edges[-1].round(4)), bool(abs(edges[51] - 0.1) < 0.01)
     (30.0, True)
     """
-    share = jnp.clip(finest * n / (2 * jnp.asarray(radius)), 1e-3, 0.999)
+    share = jnp.clip(finest * n / (2 * jnp.asarray(radius)), 1e-5, 0.999)
     c = jnp.ones_like(share)
     for _ in range(12):  # c/sinh c = share, a contraction
         c = jnp.arcsinh(c / share)

@@ -1,0 +1,39 @@
+# Everything runs in .venv, made from requirements.lock. Needed: Python 3.11, a C compiler, a package index.
+PYTHON ?= python3.11
+BIN := .venv/bin
+WORKERS ?= 2
+BENCH_ARGS ?=
+.DEFAULT_GOAL := test
+.PHONY: demo test lint slow bench docs clean
+
+.venv/stamp: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: .venv/stamp        ## walk-forward forecast of the WTI price: table, fan chart, report in demo_output/
+	$(BIN)/python -m benchmarks.demo
+
+test: .venv/stamp        ## the suite and the doctests (statistical suites: make slow)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --durations=10
+
+lint: .venv/stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+slow: .venv/stamp        ## statistical guarantees, minutes to an hour
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --durations=20 tests/slow
+
+bench: .venv/stamp       ## accuracy on the benchmark series (../shared/bench or $$USP_BENCH), then speed
+	$(BIN)/python benchmarks/accuracy.py --split synth_public $(BENCH_ARGS)
+	$(BIN)/python benchmarks/accuracy.py --split public $(BENCH_ARGS)
+	$(BIN)/python benchmarks/latency.py
+
+docs: .venv/stamp        ## checks that links and anchors inside the documentation resolve
+	$(BIN)/python docs/check_links.py
+
+clean:
+	rm -rf build dist demo_output .pytest_cache .ruff_cache .mypy_cache .hypothesis benchmarks/results
+	find usp_sklearn tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,18 +24,20 @@ def solve(u: Array, alpha: Array, beta: Array, start: Array) -> Array:
     tiny = jnp.finfo(u.dtype).tiny
     left = u < 0.5
     goal = jnp.log(jnp.maximum(jnp.where(left, u, 1 - u), tiny))
-    tol = 8 * jnp.finfo(u.dtype).eps
+    eps = float(jnp.finfo(u.dtype).eps)
 
     def step(carry: tuple) -> tuple:
-        n, y, low, high, _ = carry
+        n, y, low, high, active = carry
         x = jnp.sinh(y)
         lower, upper, density = tails_and_pdf(x, alpha, beta)
         tail = jnp.maximum(jnp.where(left, lower, upper), tiny)
         miss = jnp.where(left, 1.0, -1.0) * (jnp.log(tail) - goal)
         low, high = jnp.where(miss < 0, y, low), jnp.where(miss >= 0, y, high)
         new = y - miss * tail / jnp.maximum(density * jnp.cosh(y), tiny)
-        new = jnp.where((new > low) & (new < high), new, (low + high) / 2)
-        return n + 1, new, low, high, jnp.abs(new - y) > tol * (1 + jnp.abs(y))
+        new = jnp.where((new >= low) & (new <= high), new, (low + high) / 2)
+        # a miss under √eps squares away in this last step; one under the rounding of the tail itself cannot improve
+        open_ = active & (jnp.abs(miss) > eps**0.5) & (jnp.abs(tail - jnp.exp(goal)) > 2 * eps)
+        return n + 1, jnp.where(active, new, y), low, high, open_
 
     def unfinished(carry: tuple) -> Array:
         return (carry[0] < _STEPS) & carry[4].any()

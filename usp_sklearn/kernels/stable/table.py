@@ -68,12 +68,13 @@ def _weights(position: Array, n: int) -> tuple[Array, Array]:
 def interpolate(table: np.ndarray, row: Array, column: Array) -> Array:
     """Cubic lookup of ``table`` (n, m, d) at fractional indices, each inside the table: (d,)."""
     n, m, d = table.shape
+    zero = jnp.int32(0)
     i, wi = _weights(row, n)
     if m == 1:
-        block = jax.lax.dynamic_slice(jnp.asarray(table), (i, 0, 0), (4, 1, d))[:, 0].astype(wi.dtype)
+        block = jax.lax.dynamic_slice(jnp.asarray(table), (i, zero, zero), (4, 1, d))[:, 0].astype(wi.dtype)
         return (wi[:, None] * block).sum(0)
     j, wj = _weights(column, m)
-    block = jax.lax.dynamic_slice(jnp.asarray(table), (i, j, 0), (4, 4, d)).astype(wi.dtype)
+    block = jax.lax.dynamic_slice(jnp.asarray(table), (i, j, zero), (4, 4, d)).astype(wi.dtype)
     return ((wi[:, None] * wj)[..., None] * block).sum((0, 1))
 
 

@@ -99,17 +99,18 @@ def init(config: Config, key: Array) -> JumpDiffusion:
     """Untrained branch: no drift, unit volatility."""
     dtype = jnp.result_type(float)
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
-    jumps, errors = merton.start(dtype), empirical.init(dtype=dtype)
+    steps, errors = jnp.zeros((), jnp.int32), empirical.init(dtype=dtype)
+    start = _empirical_law(errors, steps)
     return JumpDiffusion(
         nets=Nets(drift.N_FEATURES, key, dtype),
         place=Place(zero, one, one, zero),
         trained=zero,
-        steps=jnp.zeros((), jnp.int32),
+        steps=steps,
         drift=drift.init(dtype),
         filter=volatility.init(_BANKS, dtype),
-        jumps=jumps,
+        jumps=merton.start(dtype),
         errors=errors,
-        standard=_stack(standard_law(merton.parameters(jumps))[0], _empirical_law(errors, zero.astype(jnp.int32))),
+        standard=_stack(start, start),
     )
 
 

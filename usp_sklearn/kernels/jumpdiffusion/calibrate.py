@@ -8,13 +8,11 @@ Over one unit of time the law of a transition is summarised by its first two mom
 the observed displacement given m and P, by Adam on mini-batches. Features move with the state: f = f₀ + a·m.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array, lax
 
 HIDDEN = 16
@@ -74,6 +72,7 @@ class Fitting(NamedTuple):
 
 def moments(nets: Nets, data: Transitions, dt: Array | float, substeps: int) -> tuple[Array, Array]:
     """Mean displacement and variance (n,) after ``dt``, by Heun's method in ``substeps`` equal steps."""
+    import diffrax  # here, because it takes as long to import as JAX itself and only training needs it
 
     def field(_: Array, y: tuple[Array, Array], __: None) -> tuple[Array, Array]:
         def one(m: Array, p: Array, f: Array, a: Array, offset: Array) -> tuple[Array, Array]:
@@ -122,6 +121,8 @@ def calibrate(
     >>> bool(losses[-1] < losses[0])
     True
     """
+    import optax  # here for the same reason as diffrax
+
     params, static = eqx.partition(nets, eqx.is_array)
     # A rate that falls to a tenth and an average of the iterates: the noise of small batches goes out at the end.
     schedule = optax.cosine_decay_schedule(1.0, n_steps, alpha=0.1)
@@ -132,7 +133,7 @@ def calibrate(
     def loss(p: Nets, rows: Transitions) -> Array:
         return negative_log_likelihood(eqx.combine(p, static), rows, dt, substeps, fitting)
 
-    def step(carry: tuple[Nets, optax.OptState, Nets], inputs: tuple[Array, Array]) -> tuple[tuple, Array]:
+    def step(carry: tuple[Nets, Any, Nets], inputs: tuple[Array, Array]) -> tuple[tuple, Array]:
         p, opt, average = carry
         k, i = inputs
         pick = jnp.searchsorted(total, jax.random.uniform(k, (batch,), total.dtype) * count, side="right")

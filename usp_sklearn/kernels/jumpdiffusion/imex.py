@@ -57,9 +57,7 @@ def sinh_edges(radius: Array | float, n: int, finest: Array | float) -> Array:
     (30.0, True)
     """
     share = jnp.clip(finest * n / (2 * jnp.asarray(radius)), 1e-5, 0.999)
-    c = jnp.ones_like(share)
-    for _ in range(12):  # c/sinh c = share, a contraction
-        c = jnp.arcsinh(c / share)
+    c = lax.fori_loop(0, 20, lambda _, c: jnp.arcsinh(c / share), jnp.ones_like(share))  # c/sinh c = share
     return radius * jnp.sinh(c * jnp.linspace(-1.0, 1.0, n + 1)) / jnp.sinh(c)
 
 

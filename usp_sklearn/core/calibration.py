@@ -1,0 +1,130 @@
+"""Long-run coverage whatever the members do: online quantile tracking, and rounding to a series' own grid.
+
+Every level's quantile is shifted by a multiple of the law's width that follows its hits (Gibbs & Candès 2021;
+Angelopoulos, Candès & Tibshirani 2023):
+
+    q_l ← q_l + s θ_l,   θ_l ← θ_l + γ (τ_l − 1{y ≤ q_l}),   s = (q(.95) − q(.05))/2,   then sorted.
+
+Summing the recursion, |share of hits − τ_l| ≤ |θ_l|/(γ n) at every level: coverage is right in the long run
+against any sequence for which θ stays bounded, and it does as long as the widths do not vanish.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ..kernels.law import LEVELS
+
+RATE = 0.003
+BOOST = 8.0
+"""Largest factor of the adaptive rate."""
+DRIFT_RATE = 0.02
+LOW, HIGH = 0.05, 0.95
+WINDOW = 500
+SHARE_ON_GRID = 0.95
+LEAST_MOVES = 20
+TOLERANCE = 1e-4
+"""Distance from a multiple, in grid steps, that is put down to rounding of the data."""
+LARGEST = 1e4
+"""A step finer than this share of the largest move is rounding of the data, not a grid worth keeping."""
+
+
+class State(NamedTuple):
+    """Shifts (K,) in half-widths and the running coverage error (K,) behind the adaptive rate."""
+
+    theta: Array
+    drift: Array
+
+
+def init(n_levels: int = len(LEVELS), dtype: jnp.dtype | None = None) -> State:
+    """No shift."""
+    return State(jnp.zeros(n_levels, dtype), jnp.zeros(n_levels, dtype))
+
+
+def half_width(q: Array, levels: Array | np.ndarray = LEVELS) -> Array:
+    """s = (q(.95) − q(.05))/2 of sorted quantiles ``q`` (K,), the outermost ones where levels end earlier."""
+    levels = jnp.asarray(levels, q.dtype)
+    low, high = jnp.interp(jnp.asarray([LOW, HIGH], q.dtype), levels, q)
+    return (high - low) / 2
+
+
+def apply(state: State, q: Array, levels: Array | np.ndarray = LEVELS) -> Array:
+    """Calibrated, sorted quantiles (K,), in the unit of ``q``.
+
+    >>> q = jnp.linspace(-1.0, 1.0, len(LEVELS))
+    >>> bool((apply(init(), q) == q).all())
+    True
+    """
+    return jnp.sort(q + half_width(q, levels) * state.theta)
+
+
+def update(
+    state: State,
+    issued: Array,
+    y: Array,
+    rate: Array | float = RATE,
+    levels: Array | np.ndarray = LEVELS,
+    adaptive: Array | bool = False,
+) -> State:
+    """Learn from the outcome ``y`` () of the calibrated quantiles ``issued`` (K,); ``rate`` 0 switches it off.
+
+    ``adaptive`` multiplies a level's rate by up to ``BOOST`` while its recent hits are off by more than chance.
+    """
+    levels = jnp.asarray(levels, issued.dtype)
+    error = levels - (y <= issued)
+    drift = state.drift + DRIFT_RATE * (error - state.drift)
+    # Standard deviation of an exponential average of Bernoulli errors: a miss beyond two of them is real.
+    chance = jnp.sqrt(levels * (1 - levels) * DRIFT_RATE / (2 - DRIFT_RATE))
+    boost = jnp.where(adaptive, jnp.clip(jnp.abs(drift) / chance - 1, 1.0, BOOST), 1.0)
+    return State(state.theta + rate * boost * error, drift)
+
+
+class Grid(NamedTuple):
+    """Recent absolute increments of the outcomes: whether a series lives on a grid."""
+
+    moves: Array
+    """(WINDOW,) ring buffer, NaN where nothing has been seen"""
+    count: Array
+    last: Array
+    """() newest outcome, NaN at first"""
+
+
+def init_grid(dtype: jnp.dtype | None = None, window: int = WINDOW) -> Grid:
+    """Nothing seen."""
+    return Grid(jnp.full(window, jnp.nan, dtype), jnp.zeros((), jnp.int32), jnp.full((), jnp.nan, dtype))
+
+
+def observe(grid: Grid, y: Array) -> Grid:
+    """Add the outcome ``y`` ()."""
+    window = grid.moves.shape[0]
+    move = jnp.abs(y - grid.last)
+    # Differences of equal decimals may leave a few units in the last place.
+    move = jnp.where(move <= 1e-12 * jnp.abs(y), 0.0, move)
+    moves = grid.moves.at[grid.count % window].set(move)
+    seen = jnp.isfinite(grid.last)
+    return Grid(jnp.where(seen, moves, grid.moves), jnp.where(seen, (grid.count + 1) % window, 0), y)
+
+
+def grid_step(grid: Grid) -> Array:
+    """Step of the grid (), or 0 if there is none.
+
+    The smallest non-zero recent increment, if 95 % of the increments are its multiples.
+    """
+    moves = grid.moves
+    moved = moves > 0
+    step = jnp.where(moved, moves, jnp.inf).min()
+    safe = jnp.where(jnp.isfinite(step), step, 1.0)
+    ratio = jnp.where(jnp.isfinite(moves), moves, 0.0) / safe
+    known = jnp.isfinite(moves)
+    on_grid = known & (jnp.abs(ratio - jnp.round(ratio)) < TOLERANCE)
+    enough = (moved.sum() >= LEAST_MOVES) & (on_grid.sum() >= SHARE_ON_GRID * known.sum()) & (ratio.max() < LARGEST)
+    return jnp.where(enough, safe, 0.0)
+
+
+def round_to_grid(grid: Grid, q: Array) -> Array:
+    """Quantiles ``q`` (K,) rounded to the grid through the newest outcome; unchanged where there is no grid."""
+    step = grid_step(grid)
+    safe = jnp.where(step > 0, step, 1.0)
+    return jnp.where(step > 0, grid.last + safe * jnp.round((q - grid.last) / safe), q)

@@ -1,0 +1,75 @@
+"""Branch B: laws that are Markov in the level, a Deep Galerkin diffusion and a kernel-conditional residual law."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ..contract import Branch, Config, Info, Row, Status
+from ..law import Law
+from . import diffusion, level
+from .anchor import Anchor, anchored, settle, unknown
+from .diffusion import Diffusion
+from .level import Level
+from .watch import Watch
+
+N_SLOW_GAPS = 5
+"""Gaps to slow averages every row carries, before its level-context columns."""
+
+
+class State(NamedTuple):
+    """Anchor of the level, and the two members' states."""
+
+    anchor: Anchor
+    diffusion: Diffusion
+    level: Level
+
+
+def init(config: Config, key: Array) -> State:
+    """State before any data; its law is a random walk in units of the row's scale."""
+    dtype = jnp.result_type(float)
+    return State(unknown(dtype), diffusion.init(key, dtype), level.init(config.width, N_SLOW_GAPS, dtype))
+
+
+def _info(state: State, iterations: int | Array, residual: Array) -> Info:
+    status = jnp.where(state.diffusion.watch.collapsed, Status.COLLAPSED, Status.OK)
+    return Info(status.astype(jnp.int32), jnp.asarray(iterations, jnp.int32), residual)
+
+
+def fit(state: State, rows: Row, targets: Array, mask: Array, key: Array) -> tuple[State, Info]:
+    """Fit both members on the rows (n,) where ``mask``; ``key`` starts the net afresh."""
+    anchor = settle(rows, mask)
+    fresh = diffusion.init(key, state.anchor.centre.dtype)
+    solved, loss = diffusion.fit(fresh, anchor, rows, targets, mask)
+    clean = level.init(rows.increments.shape[-1] + 1, rows.gaps.shape[-1], anchor.centre.dtype)
+    fitted = State(anchor, solved, level.fit(clean, anchor, rows, targets, mask))
+    none = ~mask.any()
+    fitted = jax.tree.map(lambda new, old: jnp.where(none, old, new), fitted, state)
+    return fitted, _info(fitted, diffusion.FIT_STEPS + 2 * diffusion.REFIT_STEPS, loss)
+
+
+def update(state: State, row: Row, target: Array) -> tuple[State, Info]:
+    """Learn one outcome at constant cost."""
+    anchor = anchored(state.anchor, row)
+    state = State(
+        anchor,
+        diffusion.update(state.diffusion, anchor, row, target),
+        level.update(state.level, anchor, row, target),
+    )
+    return state, _info(state, 1, state.diffusion.watch.ratio)
+
+
+def law(state: State, row: Row) -> Law:
+    """Both members' laws, leading axis 2 in the order of ``branch.members``."""
+    anchor = anchored(state.anchor, row)
+    laws = (diffusion.law(state.diffusion, anchor, row), level.law(state.level, anchor, row))
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *laws)
+
+
+def monitor(state: State) -> Watch:
+    """Mode-collapse watch of the net, refreshed at each of its steps: (entropy difference, variance ratio, collapsed)."""
+    return state.diffusion.watch
+
+
+branch = Branch("B", ("dgm", "kernel"), init, fit, update, law)

@@ -1,0 +1,164 @@
+"""Member "dgm": the level is a diffusion, its predictive CDF a Deep Galerkin net, its residual law learned online.
+
+    x = (y_t − c)/r,   P(y_{t+h} ≤ y) = F(Φ⁻¹(V(1, x; (y − c)/r)) / v)
+
+V solves Kolmogorov's backward equation for the drift and volatility that :mod:`field` estimates; F is the law of the
+standardised generalised residuals, normal if the diffusion is right and corrected by as much as the data insist on.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ..contract import Row
+from ..law import LEVELS, Law
+from . import buffer as buffers
+from . import kolmogorov, volatility
+from .anchor import Anchor
+from .estimate import learn, pack, polish, scoring
+from .field import N_BASIS, PRIOR, X_MAX, Field
+from .kolmogorov import Trainer
+from .volatility import Volatility
+from .watch import Watch, watch
+
+BUFFER = 1024
+HALF_LIFE = 1000.0
+FORGET = 0.9995
+NET_EVERY = 8
+NET_RATE = 1e-3
+BATCH = 48
+FIT_STEPS, REFIT_STEPS, FIT_RATE = 1200, 500, 1e-2
+TAIL_INDEX = 0.1
+_GRID: np.ndarray = 7.0 * np.sinh(1.5 * np.linspace(-1, 1, 49)) / np.sinh(1.5)
+_DOMAIN: np.ndarray = np.linspace(-2.2, 2.2, 12)
+
+
+class Diffusion(NamedTuple):
+    """State of the member: coefficients with covariances, the net in training, residual law, volatility, clock, watch."""
+
+    field: Field
+    cov: Array
+    trainer: Trainer
+    residuals: buffers.Buffer
+    vol: Volatility
+    tick: Array
+    watch: Watch
+
+
+def init(key: Array, dtype: object) -> Diffusion:
+    """A random walk of about one unit of the row per horizon, until :func:`fit` or updates say otherwise."""
+    shape = jnp.zeros((N_BASIS + 1,), dtype).at[-1].set(np.log(0.25))
+    field = Field(jnp.zeros((N_BASIS,), dtype), shape, jnp.asarray(0.25, dtype))
+    trainer = kolmogorov.init(key, reach=X_MAX, dtype=dtype)
+    cov = jnp.asarray(np.linalg.inv(PRIOR), dtype)
+    residuals = buffers.empty(BUFFER, dtype)
+    state = Diffusion(field, cov, trainer, residuals, volatility.calm(dtype), jnp.zeros((), jnp.int32), None)
+    return state._replace(watch=look(state))
+
+
+def _place(anchor: Anchor, last: Array, target: Array) -> tuple[Array, Array]:
+    """Standardised level and move of the level."""
+    x = jnp.clip((last - anchor.centre) / anchor.spread, -X_MAX, X_MAX)
+    return x, (target - last) / anchor.spread
+
+
+def _residual(trainer: Trainer, field: Field, x: Array, move: Array) -> Array:
+    """Generalised residuals z = Φ⁻¹(V) at levels x and moves of one shape."""
+    _, sigma = field(x)
+    return kolmogorov.score(trainer.net, field, 1.0, x, jnp.clip(move / sigma, -1e3, 1e3))
+
+
+def fit(state: Diffusion, anchor: Anchor, rows: Row, targets: Array, mask: Array) -> tuple[Diffusion, Array]:
+    """Coefficients by Gauss–Newton, net by Adam, in turns; then one pass over the rows for residuals and volatility."""
+    x, move = _place(anchor, rows.last, targets)
+    x, move = jnp.where(mask, x, 0.0), jnp.where(mask, move, 0.0)
+    weight = mask.astype(x.dtype)
+    n = jnp.maximum(weight.sum(), 1.0)
+    size = jnp.abs(move)
+    mean = (size * weight).sum() / n
+    unit = jnp.where(mask, rows.scale, 0.0).sum() / n / anchor.spread
+    scale = (jnp.minimum(size, 5 * mean) * weight).sum() / n / volatility.MEAN_ABS
+    scale = jnp.maximum(scale, jnp.maximum(1e-3 * unit, 1e-12))
+    start = pack(Field(jnp.zeros_like(state.field.drift), jnp.zeros_like(state.field.shape).at[-1].set(jnp.log(scale)), scale))
+    field, cov = scoring(start, scale, x, move, weight)
+
+    def turn(carry: tuple[Field, Trainer], plan: tuple[Array, Array]) -> tuple[tuple[Field, Trainer], Array]:
+        field, trainer = carry
+        steps, rate = plan
+
+        def descend(i: Array, t: tuple[Trainer, Array]) -> tuple[Trainer, Array]:
+            trainer, loss = kolmogorov.step(t[0], field, rate * (1 - i / steps) + 1e-4, BATCH)
+            return trainer, 0.98 * t[1] + 0.02 * loss
+
+        trainer, loss = jax.lax.fori_loop(0, steps, descend, (trainer, jnp.zeros((), x.dtype)))
+        z = _residual(trainer, field, x, move)
+        return (polish(field, cov, start, z, x, weight), trainer), loss
+
+    plans = (jnp.array([FIT_STEPS, REFIT_STEPS, REFIT_STEPS]), jnp.array([FIT_RATE, FIT_RATE / 2, FIT_RATE / 2], x.dtype))
+    (field, trainer), loss = jax.lax.scan(turn, (field, state.trainer), plans)
+    z = _residual(trainer, field, x, move)
+
+    def replay(carry: tuple[Volatility, buffers.Buffer], item: tuple[Array, Array]) -> tuple[tuple, None]:
+        vol, residuals = carry
+        new = volatility.follow(vol, item[0]), buffers.push(residuals, item[0] / volatility.level(vol))
+        return jax.tree.map(lambda a, b: jnp.where(item[1], a, b), new, carry), None
+
+    fresh = volatility.calm(x.dtype), buffers.empty(BUFFER, x.dtype)
+    (vol, residuals), _ = jax.lax.scan(replay, fresh, (z, mask))
+    state = Diffusion(field, cov, trainer, residuals, vol, jnp.zeros((), jnp.int32), state.watch)
+    return state._replace(watch=look(state)), loss[-1]
+
+
+def update(state: Diffusion, anchor: Anchor, row: Row, target: Array) -> Diffusion:
+    """Learn one move: coefficients, residual law, volatility; every eighth time the net takes a warm-started step."""
+    x, move = _place(anchor, row.last, target)
+    z = _residual(state.trainer, state.field, x, move)
+    v = volatility.level(state.vol)
+    field, cov = learn(state.field, state.cov, x, z, v, FORGET)
+    state = Diffusion(
+        field,
+        cov,
+        state.trainer,
+        buffers.push(state.residuals, z / v),
+        volatility.follow(state.vol, z),
+        state.tick + 1,
+        state.watch,
+    )
+
+    def descend(s: Diffusion) -> tuple[Trainer, Watch]:
+        s = s._replace(trainer=kolmogorov.step(s.trainer, s.field, NET_RATE, BATCH)[0])
+        return s.trainer, look(s)
+
+    trainer, seen = jax.lax.cond(state.tick % NET_EVERY == 0, descend, lambda s: (s.trainer, s.watch), state)
+    return state._replace(trainer=trainer, watch=seen)
+
+
+def look(state: Diffusion) -> Watch:
+    """The mode-collapse watch over the domain |x|, |k| ≤ 2.2: V(1, x; k) against its terminal condition 1{x ≤ k}."""
+    points = jnp.asarray(_DOMAIN, state.field.drift.dtype)
+    x, k = points[:, None], points + 0.5 * (points[1] - points[0])
+    v = kolmogorov.cdf(state.trainer.net, state.field, 1.0, x, k)
+    return watch(v.reshape(-1), jnp.where(x <= k, 1.0, 0.0).astype(v.dtype).reshape(-1))
+
+
+def law(state: Diffusion, anchor: Anchor, row: Row) -> Law:
+    """Invert V at the residual law's quantiles: quantiles of y_{t+h} in the series' units."""
+    x, _ = _place(anchor, row.last, row.last)
+    _, sigma = state.field(x)
+    grid = jnp.asarray(_GRID, x.dtype)
+    g = jax.lax.cummax(kolmogorov.score(state.trainer.net, state.field, 1.0, x, grid))
+    weights = buffers.recency(state.residuals, HALF_LIFE)
+    wanted = buffers.shrunk(state.residuals, weights, buffers.NORMAL) * volatility.level(state.vol)
+    right = jnp.clip((g < wanted[:, None]).sum(-1), 1, g.shape[0] - 1)
+    rise = jnp.maximum(g[right] - g[right - 1], 1e-6)
+    zeta = grid[right - 1] + (wanted - g[right - 1]) / rise * (grid[right] - grid[right - 1])
+    inside = (wanted > g[0]) & (wanted < g[-1])
+    outer = wanted - jnp.where(wanted <= g[0], g[0] - grid[0], g[-1] - grid[-1])
+    q = jax.lax.cummax(row.last + anchor.spread * sigma * jnp.where(inside, zeta, outer))
+    reach = float(np.log(LEVELS[3] / LEVELS[0]))
+    scale = jnp.stack([q[3] - q[0], q[-1] - q[-4]]) / reach
+    return Law(q, scale, jnp.full((2,), TAIL_INDEX, q.dtype))

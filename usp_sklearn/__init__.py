@@ -1,1 +1,41 @@
-"""usp_sklearn: online probabilistic forecasting of streams, scikit-learn native."""
+"""usp_sklearn: online probabilistic forecasting of streams, scikit-learn native.
+
+>>> from usp_sklearn import JKOPredictor, sliding_window
+"""
+
+from .api.distribution import PredictiveDistribution
+from .api.metrics import coverage_score, crps_score, crps_scorer, interval_score, pinball_score, pinball_scorer
+from .api.predictor import (
+    DGMPredictor,
+    JKOPredictor,
+    JumpDiffusionPredictor,
+    LevyPredictor,
+    SignaturePredictor,
+)
+from .api.stream import Stream
+from .api.windows import SlidingWindow, WindowBuffer, sliding_window
+from .io import datasets
+from .runtime import configure
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DGMPredictor",
+    "JKOPredictor",
+    "JumpDiffusionPredictor",
+    "LevyPredictor",
+    "PredictiveDistribution",
+    "SignaturePredictor",
+    "SlidingWindow",
+    "Stream",
+    "WindowBuffer",
+    "configure",
+    "coverage_score",
+    "crps_score",
+    "crps_scorer",
+    "datasets",
+    "interval_score",
+    "pinball_score",
+    "pinball_scorer",
+    "sliding_window",
+]

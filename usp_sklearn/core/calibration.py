@@ -123,8 +123,12 @@ def grid_step(grid: Grid) -> Array:
     return jnp.where(enough, safe, 0.0)
 
 
+def round_about(step: Array, centre: Array, q: Array) -> Array:
+    """Quantiles ``q`` (K,) rounded to the grid of ``step`` () through ``centre`` (); unchanged where step is 0."""
+    safe = jnp.where(step > 0, step, 1.0)
+    return jnp.where(step > 0, centre + safe * jnp.round((q - centre) / safe), q)
+
+
 def round_to_grid(grid: Grid, q: Array) -> Array:
     """Quantiles ``q`` (K,) rounded to the grid through the newest outcome; unchanged where there is no grid."""
-    step = grid_step(grid)
-    safe = jnp.where(step > 0, step, 1.0)
-    return jnp.where(step > 0, grid.last + safe * jnp.round((q - grid.last) / safe), q)
+    return round_about(grid_step(grid), grid.last, q)

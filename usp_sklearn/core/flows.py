@@ -253,7 +253,7 @@ def _bernstein(state: State, mix: Array, mixes: Array, y: Array, levels: Array) 
     spread = jnp.maximum(state.spread, jnp.abs(gain))
     variance = state.variance + gain**2
     rate = jnp.minimum(0.5 / jnp.maximum(spread, 1e-12), jnp.sqrt(np.log(N_FLOWS) / jnp.maximum(variance, 1e-12)))
-    regret = state.regret + 0.5 * (gain * (1 - rate * gain) + spread * (rate * gain < -0.5))
+    regret = state.regret + 0.5 * (gain * (1 - rate * gain) - spread * (rate * gain < -0.5))
     sharp = jax.nn.softmax(jnp.log(rate) + rate * regret, axis=0)
     blend = (1 - SMOOTHING) * sharp + SMOOTHING * sharp.mean(1, keepdims=True)
     return state._replace(blend=blend, regret=regret, variance=variance, spread=spread)

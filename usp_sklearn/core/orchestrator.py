@@ -53,6 +53,8 @@ class Orchestrator(NamedTuple):
     flow: flows.State
     cusum: cusum.State
     calibration: calibration.State
+    grid: calibration.Grid
+    grid_step: Array
     volatility: Array
     size: Array
     coverage: Array
@@ -94,6 +96,8 @@ def init(spec: "Spec", params: Params, rows: Row, y: Array, mask: Array) -> Orch
         flow=flows.init(prior, laws.N_LEVELS),
         cusum=cusum.init(dtype),
         calibration=calibration.init(laws.N_LEVELS, dtype),
+        grid=calibration.init_grid(dtype),
+        grid_step=zero,
         volatility=jnp.where(size > 0, size, rows.scale[0]) ** 2,
         size=jnp.where(size > 0, size, rows.scale[0]),
         coverage=zero + 0.8,
@@ -118,7 +122,7 @@ def emergency(params: Params, state: Orchestrator, identification: Identificatio
 
 
 def combine(
-    spec: "Spec", params: Params, state: Orchestrator, members: Law, alive: Array, alarm: Array
+    spec: "Spec", params: Params, state: Orchestrator, members: Law, alive: Array, alarm: Array, last: Array
 ) -> tuple[Law, Array]:
     """Issued law and the branches' weights (4,)."""
     weights = flows.weights(state.flow, alive)
@@ -134,7 +138,7 @@ def combine(
         mixed = laws.mix_cdf(members, weights.mean(1))
     else:
         mixed = laws.barycentre(members, weights)
-    q = calibration.apply(state.calibration, mixed.q)
+    q = calibration.round_about(state.grid_step, last, calibration.apply(state.calibration, mixed.q))
     return Law(q, mixed.tail_scale, mixed.tail_index), jnp.asarray(_membership(spec)) @ weights.mean(1)
 
 
@@ -148,6 +152,7 @@ def learn(
     params: Params,
     state: Orchestrator,
     members: Law,
+    alive: Array,
     issued: Law,
     row: Row,
     y: Array,
@@ -167,9 +172,20 @@ def learn(
     )
     # A frozen sensor says nothing about the members: weights are held, unless ties are normal for this series.
     frozen = (row.increments[: FROZEN_RUN - 1] == 0).all() & (state.ties < 0.05)
-    flow = flows.update(state.flow, members.q, y, params.tau, params.lam, params.epsilon, sigma / state.size, spec.geometry)
+    flow = flows.update(
+        state.flow,
+        members.q,
+        y,
+        params.tau,
+        params.lam,
+        params.epsilon,
+        sigma / state.size,
+        spec.geometry,
+        active=alive,
+    )
     flow = jax.tree.map(lambda new, old: jnp.where(frozen, old, new), flow, state.flow)
     flow = flows.reset(flow, record.alarm)
+    grid = calibration.observe(state.grid, y)
     inside = ((y >= issued.q[LOW80]) & (y <= issued.q[HIGH80])).astype(y.dtype)
     size = state.size + 0.02 * (jnp.minimum(jnp.abs(error), 10 * state.size) - state.size)
     outlier = jnp.abs(error) > OUTLIER_SIGMAS * 1.25 * state.size
@@ -181,11 +197,14 @@ def learn(
         flow=flow,
         cusum=status,
         calibration=calibration.update(state.calibration, issued.q, y, params.calibration),
+        grid=grid,
+        grid_step=calibration.grid_step(grid),
         volatility=jnp.maximum(0.94 * state.volatility + 0.06 * error**2, (1e-3 * state.size) ** 2),
         size=jnp.maximum(size, 1e-9 * row.scale),
         coverage=state.coverage + COVERAGE_RATE * (inside - state.coverage),
         collapse=jnp.where(collapsed, state.collapse + 1, 0),
         ties=state.ties + 0.002 * ((row.increments[0] == 0) - state.ties),
+        degraded=~alive.all(),
     )
     return new, _record(params, new, identification, record, entropy, frozen, outlier)
 

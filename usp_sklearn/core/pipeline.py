@@ -53,6 +53,7 @@ class Pending(NamedTuple):
 
     row: Prepared
     members: Law
+    alive: Array
     issued: Law
     head: Array
     tail: Array
@@ -104,24 +105,25 @@ def member_laws(spec: Spec, state: State, prepared: Prepared) -> tuple[Law, Arra
     return Law(q, tail_scale, jnp.where(usable[:, None], stacked.tail_index, laws.INDEX_MIN)), usable
 
 
-def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple[Law, Issued]:
-    """Members' laws and the law issued for one row; state is not changed."""
+def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple[Law, Array, Issued]:
+    """Members' laws, which of them take part, and the law issued for one row; state is not changed."""
     members, usable = member_laws(spec, state, prepared)
     alive = usable & orchestrator.awake(spec.members, state.orchestrator)
     emergency = orchestrator.emergency(params, state.orchestrator, prepared.identification)
-    issued, weights = orchestrator.combine(spec, params, state.orchestrator, members, alive, emergency)
-    return members, Issued(issued, weights, emergency)
+    issued, weights = orchestrator.combine(spec, params, state.orchestrator, members, alive, emergency, prepared.local.last)
+    return members, alive, Issued(issued, weights, emergency)
 
 
 def issue(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple[State, Issued]:
     """Issue the law for a row and store it with the row until its outcome comes."""
-    members, issued = law_of(spec, params, state, prepared)
+    members, alive, issued = law_of(spec, params, state, prepared)
     pending = state.pending
     slot = pending.head % spec.queue
     store = partial(jax.tree.map, lambda ring, new: ring.at[slot].set(new))
     pending = Pending(
         store(pending.row, prepared),
         store(pending.members, members),
+        store(pending.alive, alive),
         store(pending.issued, issued.law),
         pending.head + 1,
         pending.tail,
@@ -134,7 +136,7 @@ def learn(spec: Spec, params: Params, state: State, y: Array) -> tuple[State, Te
     """The outcome of the oldest stored law: score it, move the weights, teach the members."""
     pending = state.pending
     slot = pending.tail % spec.queue
-    prepared, members, issued = jax.tree.map(lambda ring: ring[slot], (pending.row, pending.members, pending.issued))
+    prepared, members, alive, issued, *_ = jax.tree.map(lambda ring: ring[slot], pending._replace(head=None, tail=None))
     row = _row(prepared, state.stats)
     branches = tuple(
         BRANCHES[b].update(s, row, y)[0] for b, s in zip(spec.branches, state.branches, strict=True)
@@ -142,7 +144,7 @@ def learn(spec: Spec, params: Params, state: State, y: Array) -> tuple[State, Te
     stats = window.learn(state.stats, prepared.local)
     stats = stats._replace(low=jnp.minimum(stats.low, y), high=jnp.maximum(stats.high, y))
     status, record = orchestrator.learn(
-        spec, params, state.orchestrator, members, issued, row, y, prepared.identification, branches
+        spec, params, state.orchestrator, members, alive, issued, row, y, prepared.identification, branches
     )
     pending = pending._replace(tail=pending.tail + 1)
     return State(branches, stats, status, pending), record
@@ -211,7 +213,7 @@ def advance(
 @partial(jax.jit, static_argnums=0)
 def predict(spec: Spec, params: Params, state: State, raw: Raw) -> Issued:
     """Laws for independent rows (leading axis a bucket) from a frozen state."""
-    return jax.vmap(lambda r: law_of(spec, params, state, prepare(spec, params, r))[1])(raw)
+    return jax.vmap(lambda r: law_of(spec, params, state, prepare(spec, params, r))[2])(raw)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -236,7 +238,8 @@ def fit(
     empty = _empty(raw.window.dtype, spec.queue)
     members = jax.tree.map(lambda x: jnp.repeat(x[:, None], m, axis=1), empty)
     status = orchestrator.init(spec, params, rows, y, mask)
-    return State(branches, stats, status, Pending(one, members, empty, zero, zero))
+    alive = jnp.ones((spec.queue, m), bool)
+    return State(branches, stats, status, Pending(one, members, alive, empty, zero, zero))
 
 
 def _empty(dtype: Any, n: int) -> Law:

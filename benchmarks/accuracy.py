@@ -56,7 +56,7 @@ def forecast(job: Job) -> tuple[str, float, float]:
     n = len(y)
     first = int(job.start * n)
     # Only the part that may be used to fit decides whether the season is long enough to be seen three times.
-    season = int(info["season"]) if 1 < info["season"] and 3 * info["season"] < first else None
+    season = int(info["season"]) if info["season"] > 1 and 3 * info["season"] < first else None
     steps = scorer.horizon(info["freq"]) if job.multi else 1
     X, Y = sliding_window(y, width=WIDTH, season=season, horizon=steps, multi=job.multi)
     known = first - steps - WIDTH + 1  # rows whose last target lies before `first`

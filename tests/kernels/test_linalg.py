@@ -63,7 +63,10 @@ def test_no_custom_calls_in_the_graph():
 def test_gradient_matches_finite_differences():
     lower, diag, upper, rng = _dominant(6, 1)
     rhs = rng.normal(size=6)
-    loss = lambda d: (thomas(jnp.asarray(lower), d, jnp.asarray(upper), jnp.asarray(rhs)) ** 2).sum()
+
+    def loss(d):
+        return (thomas(jnp.asarray(lower), d, jnp.asarray(upper), jnp.asarray(rhs)) ** 2).sum()
+
     grad = jax.grad(loss)(jnp.asarray(diag))
     for i in range(6):
         step = np.eye(6)[i] * 1e-6

@@ -7,6 +7,8 @@ runtime can load. These are plain scans.
 import jax.numpy as jnp
 from jax import Array, lax
 
+_Pair = tuple[Array, Array]
+
 
 def thomas(lower: Array, diag: Array, upper: Array, rhs: Array) -> Array:
     """Solve A x = rhs for tridiagonal A by Thomas' elimination, in two scans of length n.
@@ -34,14 +36,14 @@ def thomas(lower: Array, diag: Array, upper: Array, rhs: Array) -> Array:
     lower = lower.at[0].set(0)
     upper = upper.at[-1].set(0)
 
-    def eliminate(carry: tuple[Array, Array], row: tuple[Array, ...]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    def eliminate(carry: _Pair, row: tuple[Array, ...]) -> tuple[_Pair, _Pair]:
         c, d = carry
         low, mid, up, b = row
         pivot = mid - low * c
         out = (up / pivot, (b - low * d) / pivot)
         return out, out
 
-    def substitute(x: Array, row: tuple[Array, Array]) -> tuple[Array, Array]:
+    def substitute(x: Array, row: _Pair) -> _Pair:
         c, d = row
         x = d - c * x
         return x, x

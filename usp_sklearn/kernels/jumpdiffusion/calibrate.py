@@ -74,13 +74,14 @@ def moments(nets: Nets, data: Transitions, dt: Array | float, substeps: int) -> 
     """Mean displacement and variance (n,) after ``dt``, by Heun's method in ``substeps`` equal steps."""
     import diffrax  # here, because it takes as long to import as JAX itself and only training needs it
 
-    def field(_: Array, y: tuple[Array, Array], __: None) -> tuple[Array, Array]:
+    def field(_: Any, y: Any, __: Any) -> tuple[Array, Array]:
         def one(m: Array, p: Array, f: Array, a: Array, offset: Array) -> tuple[Array, Array]:
             b, db = jax.jvp(lambda m: nets.drift(f + a * m), (m,), (jnp.ones_like(m),))
             log_vol = jnp.clip(nets.log_vol(f + a * m) + offset, -8.0, 8.0)
             return b, 2 * db * p + jnp.exp(2 * log_vol)
 
-        return jax.vmap(one)(*y, data.features, data.slope, data.offset)
+        mean, variance = y
+        return jax.vmap(one)(mean, variance, data.features, data.slope, data.offset)
 
     zero = jnp.zeros_like(data.displacement)
     solution = diffrax.diffeqsolve(

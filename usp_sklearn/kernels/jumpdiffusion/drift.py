@@ -23,7 +23,8 @@ from .experts import reweigh, student
 N_INCREMENTS, N_GAPS = 3, 3
 N_FEATURES = 1 + N_INCREMENTS + N_GAPS + 1
 SLOW_RATE = 0.003
-TUNING = Tuning(*(np.array(v) for v in ((0.9995, 0.9995, 0.9998), (30.0, 30.0, 10.0), (2.5, 2.5, 3.0), (1.0, 1.0, 0.0))))
+TUNING = ((0.9995, 0.9995, 0.9998), (30.0, 30.0, 10.0), (2.5, 2.5, 3.0), (1.0, 1.0, 0.0))
+"""Forgetting, ridge, Huber multiple and weight exponent of the three regressions."""
 ALLOWED = np.ones((3, N_FEATURES))
 ALLOWED[2] = [0, 1, 0, 0, 0, 0, 0, 1]
 PRIOR = np.array([[0.0, -1.0, -2.0], [0.0, -1.0, -1.0]])
@@ -56,7 +57,7 @@ class Drift(NamedTuple):
 
 def init(dtype: jnp.dtype) -> Drift:
     """No drift so far."""
-    start = jax.vmap(lambda ridge: regression.init(N_FEATURES, ridge, dtype))(jnp.asarray(TUNING.ridge, dtype))
+    start = jax.vmap(lambda ridge: regression.init(N_FEATURES, ridge, dtype))(jnp.asarray(TUNING[1], dtype))
     return Drift(start, jnp.asarray(PRIOR, dtype))
 
 
@@ -112,7 +113,7 @@ def update(
     seen = (target - row.last) / row.scale
     likelihood = student(seen - moves, (sigma / row.scale)[:, None])
     log_weight = jax.vmap(reweigh)(state.log_weight, likelihood, honest | ~USES_NETS)
-    x = ALLOWED * features(place, row, 50.0)
+    x = jnp.asarray(ALLOWED, seen.dtype) * features(place, row, 50.0)
     wanted = jnp.clip(jnp.stack([seen, seen - net, seen]), -50.0, 50.0)
-    tuning = jax.tree.map(lambda v: jnp.asarray(v, seen.dtype), TUNING)
+    tuning = Tuning(*(jnp.asarray(v, seen.dtype) for v in TUNING))
     return Drift(jax.vmap(regression.update)(state.linear, x, wanted, tuning), log_weight)

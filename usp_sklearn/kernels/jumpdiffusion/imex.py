@@ -16,12 +16,12 @@ space. A jump over an end of the grid lands in the outermost cell.
 Reference for the splitting: Cont & Voltchkova (2005).
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.scipy.special import ndtr
 
 from ..contract import Status
 from ..linalg import thomas
@@ -98,7 +98,7 @@ def jump_matrix(edges: Array, jump: Jump) -> Array:
     centre = (edges[1:] + edges[:-1]) / 2
     cut = jump(edges[1:-1, None] - centre[None, :])
     ends = jnp.zeros_like(cut[:1])
-    return jnp.diff(jnp.concatenate([ends, cut, ends + 1]), axis=0)
+    return jnp.maximum(jnp.diff(jnp.concatenate([ends, cut, ends + 1]), axis=0), 0.0)  # rounding of the function
 
 
 def jump_fft(edges: Array, jump: Jump) -> Callable[[Array], Array]:
@@ -107,7 +107,7 @@ def jump_fft(edges: Array, jump: Jump) -> Callable[[Array], Array]:
     width = (edges[-1] - edges[0]) / n
     cut = jump((jnp.arange(1 - n, n - 1) + 0.5) * width)
     zero = jnp.zeros_like(cut[:1])
-    kernel = jnp.diff(jnp.concatenate([zero, cut, zero + 1]))  # shifts 1 − n … n − 1
+    kernel = jnp.maximum(jnp.diff(jnp.concatenate([zero, cut, zero + 1])), 0.0)  # shifts 1 − n … n − 1
     size = 4 * n
     image = jnp.fft.rfft(kernel, size)
 
@@ -126,7 +126,7 @@ def normal_jump(mean: Array | float, std: Array | float) -> Jump:
     >>> float(normal_jump(1.0, 2.0)(jnp.asarray(1.0)))
     0.5
     """
-    return lambda x: ndtr((x - mean) / std)
+    return lambda x: 0.5 + 0.5 * lax.erf((x - mean) / (std * math.sqrt(2)))
 
 
 def solve_density(
@@ -172,6 +172,7 @@ def solve_density(
         moved = jump_fft(edges, jump)
         mass = lax.fori_loop(0, n_steps, lambda _, m: thomas(*matrix, (1 - cfl) * m + cfl * moved(m)), start)
     else:
-        raise ValueError(f"The 'backend' parameter of solve_density must be 'fft' or 'matrix'. Got {backend!r} instead.")
+        message = f"The 'backend' parameter of solve_density must be 'fft' or 'matrix'. Got {backend!r} instead."
+        raise ValueError(message)
     healthy = (cfl <= 1) & jnp.isfinite(mass).all()
     return Density(edges, mass, cfl, jnp.where(healthy, Status.OK, Status.DIVERGED))

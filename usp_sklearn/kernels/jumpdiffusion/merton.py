@@ -30,7 +30,7 @@ class Jumps(NamedTuple):
 class Statistics(NamedTuple):
     """Running averages of E[n], E[d], E[d²], E[Σ J], E[Σ J²]; d is the diffusive part."""
 
-    count: Array
+    n: Array
     d: Array
     d2: Array
     j: Array
@@ -49,8 +49,8 @@ def parameters(stats: Statistics) -> Jumps:
     4.0
     """
     variance = jnp.maximum(stats.d2 - stats.d**2, 1e-6)
-    intensity = jnp.clip(stats.count, 1e-3, 2.0)
-    n = jnp.maximum(stats.count, 1e-6)
+    intensity = jnp.clip(stats.n, 1e-3, 2.0)
+    n = jnp.maximum(stats.n, 1e-6)
     mean = jnp.clip(stats.j / n, -LIMIT, LIMIT)
     spread = jnp.clip(stats.j2 / n - mean**2, 0.05 * variance, LIMIT**2)
     return Jumps(stats.d, variance, intensity, mean, spread)

@@ -1,15 +1,19 @@
 """Which estimator identifies a window, and the wall that keeps gradients out of the diagnosis."""
 
+from functools import partial
+
 import jax
 from jax import Array
 
 from ..kernels.holder import Identification, structure_function
 from ..kernels.wtmm import wtmm
 
-__all__ = ["AUTO_LENGTH", "Identification", "identify"]
+__all__ = ["AUTO_LENGTH", "Identification", "identify", "identify_rows"]
 
-AUTO_LENGTH = 256
-"""Windows shorter than this are identified by structure functions."""
+AUTO_LENGTH = 1024
+"""Length from which ``"auto"`` takes maxima lines. Root mean square errors of the exponent, measured on fractional
+Brownian motion (H = 0.3, 0.5, 0.7) and multifractal walks (λ² = 0.02, 0.05, 0.1): structure functions win on all
+six at 256 values; from 1024 on the worst of the six is theirs (0.077 against 0.071; 0.078 against 0.051 at 4096)."""
 
 
 def identify(
@@ -36,12 +40,12 @@ def identify(
     n_scales : int
         Static. Scales between 2 and 64 samples for the wavelet.
     backend : {"jax", "pywavelets"}
-        Static. Who transforms; the second calls back to the host.
+        Static. Who computes the transform; the second calls back to the host.
 
     Examples
     --------
     >>> import jax.numpy as jnp
-    >>> float(identify(jnp.arange(32.0), 32).holder.round(2))
+    >>> round(float(identify(jnp.arange(32.0), 32).holder), 6)
     1.0
     """
     window, width, cone = jax.lax.stop_gradient((window, width, cone))
@@ -50,3 +54,18 @@ def identify(
     else:
         found = wtmm(window, width, cone, n_scales=n_scales, backend=backend)
     return jax.lax.stop_gradient(found)
+
+
+@partial(jax.jit, static_argnames=("method", "n_scales", "backend"))
+def identify_rows(
+    windows: Array,
+    width: Array | int,
+    cone: Array | float = 1.5,
+    *,
+    method: str = "auto",
+    n_scales: int = 40,
+    backend: str = "jax",
+) -> Identification:
+    """:func:`identify` for every row of ``windows`` (n, L), compiled; fields have shape (n,)."""
+    one = partial(identify, method=method, n_scales=n_scales, backend=backend)
+    return jax.vmap(one, in_axes=(0, None, None))(windows, width, cone)

@@ -46,7 +46,7 @@ def _covariance(n: int, lags: list[int]) -> np.ndarray:
             # Increments over (s, s+l] and (s+k, s+k+m] share their overlap.
             shared = np.clip(np.minimum(l, reach + m) - np.maximum(0, reach), 0, None)
             rho = shared / np.sqrt(l * m)
-            cov = (np.sqrt(np.clip(1 - rho**2, 0, None)) + rho * np.arcsin(np.minimum(rho, 1.0)) - 1) / 1.0
+            cov = (np.sqrt(np.clip(1 - rho**2, 0, None)) + rho * np.arcsin(np.minimum(rho, 1.0)) - 1)
             pairs = np.clip(np.minimum(n - l, n - m - reach) - np.maximum(0, -reach), 0, None)
             out[i, j] = (cov * pairs).sum() / ((n - l) * (n - m))
     return out
@@ -111,22 +111,23 @@ def structure_function(window: Array, width: Array | int) -> Identification:
     top = jnp.abs(centred).max()
     centred = centred / jnp.where(top > 0, top, 1.0)
     fade = jnp.exp2(-4.0 * age / jnp.maximum(width, 1.0))
-    rows = []
-    for lag in table.lags.tolist():
-        seen = real[:-lag]
-        size = jnp.where(seen, jnp.abs(centred[lag:] - centred[:-lag]), 0.0)
-        even, late = seen / jnp.maximum(seen.sum(), 1), jnp.where(seen, fade[lag:], 0.0)
-        late = late / jnp.maximum(late.sum(), 1e-12)
-        rows.append(jnp.stack([even @ jnp.sqrt(size), even @ size, even @ (size * size), late @ size]))
-    moments = jnp.stack(rows, 1)
+    # One gather for all lags: unrolled slices compile several times slower.
+    lags = jnp.asarray(table.lags)[:, None]
+    back = jnp.arange(n) - lags
+    seen = (back >= 0) & (age + lags < width)
+    size = jnp.where(seen, jnp.abs(centred - centred[jnp.maximum(back, 0)]), 0.0)
+    even = seen / jnp.maximum(seen.sum(1, keepdims=True), 1)
+    late = jnp.where(seen, fade, 0.0)
+    late = late / jnp.maximum(late.sum(1, keepdims=True), 1e-12)
+    moments = jnp.stack([even * jnp.sqrt(size), even * size, even * size * size, late * size]).sum(-1)
     live = moments[1].max() > 0
     usable = jnp.clip((jnp.asarray(table.lags) <= width / 4).sum() - 2, 0, len(table.weights) - 1)
     share = n / jnp.maximum(width, 3.0)
-    # E log M lies below log E M by half the relative variance of M.
-    logs = jnp.log(jnp.maximum(moments, 1e-12 * jnp.where(live, moments.max(), 1.0)))
-    logs = logs + share * jnp.asarray(table.bias, dtype)
-    slopes = logs @ jnp.asarray(table.weights, dtype)[usable]
     dispersion = (moments[2, 0] / jnp.maximum(moments[1, 0] ** 2, 1e-30) - 1) / _ABS_VAR
+    logs = jnp.log(jnp.maximum(moments, 1e-12 * jnp.where(live, moments.max(), 1.0)))
+    # E log M lies below log E M by half the relative variance of M, which a smooth window does not have.
+    logs = logs + share * jnp.clip(dispersion, 0.0, 1.0) * jnp.asarray(table.bias, dtype)
+    slopes = logs @ jnp.asarray(table.weights, dtype)[usable]
     se = jnp.sqrt(jnp.asarray(table.variance, dtype)[usable] * share * jnp.maximum(dispersion, 1.0))
     spread = slopes[0] * 2 - (slopes[2] - slopes[1])
     return Identification(

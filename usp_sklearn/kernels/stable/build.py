@@ -11,7 +11,7 @@ from ..law import EDGE, INDEX_MAX, INDEX_MIN, LEVELS, MEDIAN, N_LEVELS
 from .quantile import solve
 from .table import PATH, Q05, Q25, Q75, Q95
 
-N_ALPHA, N_BETA, N_P, N_R = 41, 11, 49, 17
+N_ALPHA, N_BETA, N_P, N_R = 41, 33, 49, 21
 DEEP = EDGE * np.array([0.4, 0.1, 0.02, 0.004])
 """Probabilities at which the Pareto continuation is matched: 2e-3 to 2e-5."""
 
@@ -42,8 +42,9 @@ def pareto(edge: np.ndarray, deep: np.ndarray, alpha: np.ndarray) -> tuple[np.nd
 
 
 def laws() -> np.ndarray:
-    """(A, B, K + 4) over α in [1, 2], β in [0, 1]."""
-    alpha, beta = np.meshgrid(np.linspace(1, 2, N_ALPHA), np.linspace(0, 1, N_BETA), indexing="ij")
+    """(A, B, K + 4) over α in [1, 2] and (2/π) arcsin β in [0, 1]."""
+    beta = np.sin(np.pi / 2 * np.linspace(0, 1, N_BETA))
+    alpha, beta = np.meshgrid(np.linspace(1, 2, N_ALPHA), beta, indexing="ij")
     q = exact(alpha, beta, np.concatenate([DEEP, LEVELS, 1 - DEEP]))
     low, q, high = np.split(q, [len(DEEP), len(DEEP) + N_LEVELS], axis=-1)
     left, right = pareto(-q[..., 0], -low, alpha), pareto(q[..., -1], high, alpha)

@@ -1,6 +1,7 @@
 """The stored table of standard S0 quantiles and tails, for use inside a scan at constant cost.
 
-Axes: α in [1, 2], β in [0, 1] (the rest by symmetry Q(u; −β) = −Q(1 − u; β)); columns: the K quantiles at
+Axes: α in [1, 2] and (2/π) arcsin|β| in [0, 1], which is fine where |β| → 1 and the light tail vanishes; negative β
+by symmetry, Q(u; −β) = −Q(1 − u; β); columns: the K quantiles at
 :data:`~usp_sklearn.kernels.law.LEVELS`, then the left and right Pareto scale and the left and right tail index.
 A second table inverts McCulloch's two quantile ratios. Lookups are cubic (four-point Lagrange) in both axes.
 Built by ``python -m usp_sklearn.kernels.stable.build``; read on first use, not on import.
@@ -32,9 +33,9 @@ class Table(NamedTuple):
     """Host arrays, read once."""
 
     laws: np.ndarray
-    """(A, B, K + 4) over α in [1, 2] and β in [−1, 1]"""
+    """(A, B, K + 4) over α in [1, 2] and (2/π) arcsin|β| in [0, 1]"""
     inverse: np.ndarray
-    """(P, R, 2): α, β over p in [0, p_max] and r in [−1, 1]"""
+    """(P, R, 2): α, |β| over p in [0, p_max] and |r| in [0, 1]"""
     widest: np.ndarray
     """(P, 1, 1) largest |ν_β| at each p"""
     p_max: float
@@ -48,10 +49,6 @@ def load() -> Table:
     with np.load(PATH, allow_pickle=False) as data:
         laws, inverse, widest = (data[k] for k in ("laws", "inverse", "widest"))
         p_max, nu_normal = (float(v) for v in data["range"])
-    flip = np.concatenate([np.arange(N_LEVELS)[::-1], N_LEVELS + np.array([1, 0, 3, 2])])
-    sign = np.where(np.arange(N_LEVELS + 4) < N_LEVELS, -1, 1).astype(laws.dtype)
-    laws = np.concatenate([(laws[:, :0:-1, flip] * sign), laws], axis=1)
-    inverse = np.concatenate([inverse[:, :0:-1] * np.array([1, -1], inverse.dtype), inverse], axis=1)
     return Table(laws, inverse, widest[:, None, None], p_max, nu_normal)
 
 
@@ -78,13 +75,19 @@ def interpolate(table: np.ndarray, row: Array, column: Array) -> Array:
     return ((wi[:, None] * wj)[..., None] * block).sum((0, 1))
 
 
-def _lookup(alpha: ArrayLike, beta: ArrayLike) -> Array:
+def _lookup(alpha: ArrayLike, beta: ArrayLike) -> tuple[Array, Array, Array]:
+    """Quantiles (K,), tail scales (2,) and tail indices (2,) for scalar α and β."""
     laws = load().laws
     n, m, _ = laws.shape
     dtype = jnp.result_type(float, alpha, beta)
+    beta = jnp.clip(jnp.asarray(beta, dtype), -1.0, 1.0)
     row = (jnp.clip(jnp.asarray(alpha, dtype), 1.0, 2.0) - 1) * (n - 1)
-    column = (jnp.clip(jnp.asarray(beta, dtype), -1.0, 1.0) + 1) * ((m - 1) / 2)
-    return interpolate(laws, row, column)
+    column = jnp.arcsin(jnp.abs(beta)) * ((m - 1) * 2 / np.pi)
+    values = interpolate(laws, row, column)
+    q, scale, index = values[:N_LEVELS], values[N_LEVELS : N_LEVELS + 2], values[N_LEVELS + 2 :]
+    scale, index = jnp.maximum(scale, 0.0), jnp.clip(index, INDEX_MIN, INDEX_MAX)
+    left = beta < 0
+    return jnp.where(left, -q[::-1], q), jnp.where(left, scale[::-1], scale), jnp.where(left, index[::-1], index)
 
 
 def quantiles(alpha: ArrayLike, beta: ArrayLike) -> Array:
@@ -93,7 +96,7 @@ def quantiles(alpha: ArrayLike, beta: ArrayLike) -> Array:
     >>> bool(abs(quantiles(2.0, 0.0)[-1] - 3.6427733) < 1e-4)  # √2 times the normal 0.995 quantile
     True
     """
-    return _lookup(alpha, beta)[:N_LEVELS]
+    return _lookup(alpha, beta)[0]
 
 
 def tail(alpha: ArrayLike, beta: ArrayLike) -> tuple[Array, Array]:
@@ -106,11 +109,7 @@ def tail(alpha: ArrayLike, beta: ArrayLike) -> tuple[Array, Array]:
     >>> bool(abs(index[0] - 1 / 1.5) < 0.01)
     True
     """
-    return _tail(_lookup(alpha, beta))
-
-
-def _tail(values: Array) -> tuple[Array, Array]:
-    return jnp.maximum(values[N_LEVELS : N_LEVELS + 2], 0.0), jnp.clip(values[N_LEVELS + 2 :], INDEX_MIN, INDEX_MAX)
+    return _lookup(alpha, beta)[1:]
 
 
 def standard_law(alpha: ArrayLike, beta: ArrayLike) -> Law:
@@ -120,8 +119,7 @@ def standard_law(alpha: ArrayLike, beta: ArrayLike) -> Law:
     >>> law.q.shape, law.tail_scale.shape
     ((25,), (2,))
     """
-    values = _lookup(alpha, beta)
-    return Law(values[:N_LEVELS], *_tail(values))
+    return Law(*_lookup(alpha, beta))
 
 
 def fit_quantiles(q: Array) -> tuple[Array, Array, Array, Array]:
@@ -144,9 +142,9 @@ def fit_quantiles(q: Array) -> tuple[Array, Array, Array, Array]:
     p = jnp.clip(jnp.log(nu_alpha / table.nu_normal), 0.0, table.p_max)
     row = p * ((n - 1) / table.p_max)
     widest = jnp.maximum(interpolate(table.widest, row, row)[0], SKEW_FLOOR)
-    r = jnp.clip(nu_beta / widest, -1.0, 1.0)
-    alpha, beta = interpolate(table.inverse, row, (r + 1) * ((m - 1) / 2))
-    alpha, beta = jnp.clip(alpha, ALPHA_MIN, 2.0), jnp.clip(beta, -1.0, 1.0)
+    r = jnp.minimum(jnp.abs(nu_beta) / widest, 1.0)
+    alpha, beta = interpolate(table.inverse, row, r * (m - 1))
+    alpha, beta = jnp.clip(alpha, ALPHA_MIN, 2.0), jnp.sign(nu_beta) * jnp.clip(beta, 0.0, 1.0)
     z = quantiles(alpha, beta)
     scale = middle / (z[Q75] - z[Q25])
     return alpha, beta, scale, q[MEDIAN] - scale * z[MEDIAN]

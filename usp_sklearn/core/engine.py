@@ -24,7 +24,7 @@ LEVEL_COLUMNS = (0, 8, 16, 32, 64, 128)
 EXOG_COLUMNS = (0, 4, 16, 64, 256)
 QUEUES = (1, 8, 32, 128, 512)
 FIT_ROWS = (128, 1024)
-CHUNKS = (1, 256)
+CHUNK = 64
 
 __all__ = ["Engine", "Layout", "Params", "advance", "fit", "padded", "params", "predict", "walk"]
 
@@ -110,54 +110,55 @@ def fit(layout: Layout, params: Params, X: Array, y: Array, seed: int) -> tuple[
 
 
 def walk(engine: Engine, params: Params, X: Array, y: Array) -> tuple[Engine, Law, Telemetry]:
-    """Issue the law of every row and learn each outcome when it is due."""
-    layout = engine.shape.layout
-    static, state = spec(layout), engine.state
-    n, w, h = len(X), len(engine.waiting), layout.horizon
+    """Issue the law of every row and learn each outcome as soon as it is due: laws and records (n, …)."""
+    n, h = len(X), engine.shape.layout.horizon
     known = np.concatenate([engine.waiting, y])
-    due = w + np.arange(n) + 1 - h
-    ready = due >= 0
-    outcome = known[np.maximum(due, 0)]
-    size = 1 if n == 1 else CHUNKS[-1]
-    pieces = []
-    for start in range(0, n, size):
-        part = slice(start, min(start + size, n))
-        count = part.stop - part.start
-        state, out = pipeline.run(
-            static,
-            params,
-            state,
-            raw(layout, X[part], size),
-            np.resize(outcome[part], size),
-            np.resize(ready[part], size),
-            np.int32(count),
-        )
+    # After row j is issued, the outcome at place ``due[j]`` of ``known`` is due; the next step learns it.
+    due = len(engine.waiting) + np.arange(n) + 1 - h
+    rows = np.minimum(np.arange(n + 1), n - 1)
+    learns = np.concatenate([[False], due >= 0])
+    outcome = np.concatenate([[0.0], known[np.maximum(due, 0)]])
+    state, law, telemetry = _steps(engine, params, X[rows], outcome, learns, np.arange(n + 1) < n)
+    waiting = known[max(0, len(known) - (h - 1)) :]
+    cut = (jax.tree.map(lambda x: x[:n], law), jax.tree.map(lambda x: x[1:], telemetry))
+    return Engine(engine.shape, state, waiting), *cut
+
+
+def advance(engine: Engine, params: Params, x: Array, y: float) -> tuple[Engine, Law, Telemetry]:
+    """One step of a stream: ``y`` is the newest value, ``x`` the row that ends with it."""
+    pending = engine.state.pending
+    due = int(pending.head) - int(pending.tail) >= engine.shape.layout.horizon
+    one = np.ones(1, bool)
+    state, law, telemetry = _steps(engine, params, x[None], np.array([y]), one & due, one)
+    return Engine(engine.shape, state, engine.waiting), *jax.tree.map(lambda v: v[0], (law, telemetry))
+
+
+def _steps(
+    engine: Engine, params: Params, X: Array, y: Array, learns: Array, issues: Array
+) -> tuple[State, Law, Telemetry]:
+    """Steps of :func:`pipeline.walk` in chunks of ``CHUNK``."""
+    layout, state, pieces = engine.shape.layout, engine.state, []
+    for start in range(0, len(X), CHUNK):
+        part = slice(start, start + CHUNK)
+        count = len(X[part])
+        y_, learns_, issues_ = (np.resize(v[part], CHUNK) for v in (y, learns, issues))
+        args = raw(layout, X[part], CHUNK), y_, learns_, issues_, np.int32(count)
+        state, out = pipeline.walk(spec(layout), params, state, *args)
         pieces.append(jax.tree.map(lambda x, count=count: np.asarray(x)[:count], out))
     out = jax.tree.map(lambda *x: np.concatenate(x), *pieces)
-    waiting = known[len(known) - min(h - 1, len(known)) :]
-    return Engine(engine.shape, state, waiting), out.law, out.telemetry
+    return state, out.law, out.telemetry
 
 
 def predict(engine: Engine, params: Params, X: Array) -> Law:
     """Laws of independent rows from the frozen state."""
     layout = engine.shape.layout
-    size = 1 if len(X) == 1 else CHUNKS[-1]
+    size = 1 if len(X) == 1 else CHUNK
     pieces = []
     for start in range(0, len(X), size):
         part = X[start : start + size]
         issued = pipeline.predict(spec(layout), params, engine.state, raw(layout, part, size))
         pieces.append(jax.tree.map(lambda x, n=len(part): np.asarray(x)[:n], issued.law))
     return jax.tree.map(lambda *x: np.concatenate(x), *pieces)
-
-
-def advance(engine: Engine, params: Params, x: Array, y: float) -> tuple[Engine, Law, Telemetry]:
-    """One step of a stream: ``y`` is the newest value, ``x`` the row that ends with it."""
-    layout = engine.shape.layout
-    pending = int(engine.state.pending.head) - int(engine.state.pending.tail)
-    ready = np.bool_(pending >= layout.horizon)
-    row = jax.tree.map(lambda column: column[0], raw(layout, x[None], 1))
-    state, out = pipeline.advance(spec(layout), params, engine.state, row, np.float64(y), ready)
-    return Engine(engine.shape, state, engine.waiting), out.law, out.telemetry
 
 
 def padded(function: Any, law: Law, *args: Array) -> Array:

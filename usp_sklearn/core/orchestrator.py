@@ -63,6 +63,7 @@ class Orchestrator(NamedTuple):
     ties: Array
     weights: Array
     degraded: Array
+    entropy: Array
 
 
 def params(**values: Any) -> Params:
@@ -106,6 +107,7 @@ def init(spec: "Spec", params: Params, rows: Row, y: Array, mask: Array) -> Orch
         ties=ties,
         weights=jnp.asarray(_membership(spec), dtype) @ prior,
         degraded=jnp.zeros((), bool),
+        entropy=zero,
     )
 
 
@@ -205,15 +207,16 @@ def learn(
         collapse=jnp.where(collapsed, state.collapse + 1, 0),
         ties=state.ties + 0.002 * ((row.increments[0] == 0) - state.ties),
         degraded=~alive.all(),
+        entropy=entropy.astype(y.dtype),
     )
-    return new, _record(params, new, identification, record, entropy, frozen, outlier)
+    return new, _record(params, new, identification, record, frozen, outlier)
 
 
 def idle(params: Params, state: Orchestrator, identification: Identification) -> Telemetry:
     """The record of a step that brought no outcome."""
     off = jnp.zeros((), bool)
     record = cusum.peek(state.cusum, params.cusum_h)
-    return _record(params, state, identification, record, jnp.zeros_like(state.size), off, off)
+    return _record(params, state, identification, record, off, off)
 
 
 def _record(
@@ -221,7 +224,6 @@ def _record(
     state: Orchestrator,
     identification: Identification,
     record: cusum.Record,
-    entropy: Array,
     frozen: Array,
     outlier: Array,
 ) -> Telemetry:
@@ -237,7 +239,7 @@ def _record(
         distance_to_alarm=record.distance,
         kurtosis=record.kurtosis,
         kernel_weights=state.weights,
-        dgm_entropy=entropy,
+        dgm_entropy=state.entropy,
         free_energy=state.flow.energy,
         coverage_error=state.coverage - 0.8,
         mode=mode.astype(jnp.int32),

@@ -1,4 +1,4 @@
-"""The ensemble as pure functions: prepare, fit, issue, learn, run, predict. The only place that jits.
+"""The ensemble as pure functions: prepare, fit, issue, learn, walk, predict. The only place that jits.
 
 A *row* is prepared once (window features, log-signature, identification: nothing that depends on state),
 then a *law* is issued for it and stored; when the outcome arrives, the stored law is scored and every
@@ -114,7 +114,7 @@ def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tupl
     return members, alive, Issued(issued, weights, emergency)
 
 
-def issue(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple[State, Issued]:
+def issue(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple[State, Law]:
     """Issue the law for a row and store it with the row until its outcome comes."""
     members, alive, issued = law_of(spec, params, state, prepared)
     pending = state.pending
@@ -129,7 +129,7 @@ def issue(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple
         pending.tail,
     )
     status = orchestrator.remember(state.orchestrator, issued.emergency, issued.weights)
-    return state._replace(pending=pending, orchestrator=status), issued
+    return state._replace(pending=pending, orchestrator=status), issued.law
 
 
 def learn(spec: Spec, params: Params, state: State, y: Array) -> tuple[State, Telemetry]:
@@ -151,63 +151,51 @@ def learn(spec: Spec, params: Params, state: State, y: Array) -> tuple[State, Te
 
 
 class Output(NamedTuple):
-    """What ``run`` returns for each row."""
+    """What one step of ``walk`` yields: the law it issued, the record of the outcome it learned."""
 
     law: Law
     telemetry: Telemetry
 
 
 @partial(jax.jit, static_argnums=0)
-def run(
-    spec: Spec, params: Params, state: State, raw: Raw, y: Array, ready: Array, n: Array
+def walk(
+    spec: Spec, params: Params, state: State, raw: Raw, y: Array, learns: Array, issues: Array, n: Array
 ) -> tuple[State, Output]:
-    """Walk ``n`` of the rows in ``raw`` (leading axis a bucket): issue each law, then learn ``y[j]`` if ``ready[j]``.
+    """``n`` steps, each in the order of a live stream: learn an outcome, then issue the law of a new row.
 
-    ``y[j]`` is the outcome of the oldest law still waiting after row j was issued.
+    Step j learns ``y[j]``, the outcome of the oldest stored law, if ``learns[j]``, and issues the law of row j of
+    ``raw`` if ``issues[j]``. The leading axis of all of them is a bucket. Batch and stream run this same program,
+    so they agree to the last bit.
     """
-    prepared = jax.vmap(partial(prepare, spec, params))(raw)
-    shape = jax.eval_shape(lambda s: _step(spec, params, s, jax.tree.map(lambda x: x[0], prepared), y[0], True)[1], state)
-    out = jax.tree.map(lambda x: jnp.zeros(raw.window.shape[:1] + x.shape, x.dtype), shape)
+    shape = jax.eval_shape(lambda s: _step(spec, params, s, jax.tree.map(lambda x: x[0], raw), y[0], True, True)[1], state)
+    out = jax.tree.map(lambda x: jnp.zeros(y.shape + x.shape, x.dtype), shape)
 
     def body(j: Array, carry: tuple[State, Output]) -> tuple[State, Output]:
         state, out = carry
-        row = jax.tree.map(lambda x: x[j], prepared)
-        state, new = _step(spec, params, state, row, y[j], ready[j])
+        row = jax.tree.map(lambda x: x[j], raw)
+        state, new = _step(spec, params, state, row, y[j], learns[j], issues[j])
         return state, jax.tree.map(lambda buffer, x: buffer.at[j].set(x), out, new)
 
     return jax.lax.fori_loop(0, n, body, (state, out))
 
 
 def _step(
-    spec: Spec, params: Params, state: State, row: Prepared, y: Array, ready: Array | bool
+    spec: Spec, params: Params, state: State, raw: Raw, y: Array, learns: Array | bool, issues: Array | bool
 ) -> tuple[State, Output]:
-    state, issued = issue(spec, params, state, row)
-    if spec.queue == 1:
-        state, record = learn(spec, params, state, y)
-    else:
-        state, record = jax.lax.cond(
-            ready,
-            lambda s: learn(spec, params, s, y),
-            lambda s: (s, orchestrator.idle(params, s.orchestrator, row.identification)),
-            state,
-        )
-    return state, Output(issued.law, record)
-
-
-@partial(jax.jit, static_argnums=0)
-def advance(
-    spec: Spec, params: Params, state: State, raw: Raw, y: Array, ready: Array
-) -> tuple[State, Output]:
-    """Stream order: first learn the outcome that has just arrived, then issue the law for the new row."""
     row = prepare(spec, params, raw)
     state, record = jax.lax.cond(
-        ready,
+        learns,
         lambda s: learn(spec, params, s, y),
         lambda s: (s, orchestrator.idle(params, s.orchestrator, row.identification)),
         state,
     )
-    state, issued = issue(spec, params, state, row)
-    return state, Output(issued.law, record)
+    state, law = jax.lax.cond(
+        issues,
+        lambda s: issue(spec, params, s, row),
+        lambda s: (s, jax.tree.map(lambda ring: ring[0], s.pending.issued)),
+        state,
+    )
+    return state, Output(law, record)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -222,7 +210,7 @@ def fit(
 ) -> State:
     """Train what cannot be learned step by step, on rows with a leading axis (padded; ``mask`` marks the real).
 
-    The caller then walks the training rows through :func:`run`, which trains the recursive members and
+    The caller then walks the training rows through :func:`walk`, which trains the recursive members and
     the weights on laws issued before their outcomes.
     """
     stats = window.measure(raw, y, mask)

@@ -51,7 +51,7 @@ def _fan(axes: Any, forecasts: pd.DataFrame) -> None:
 
 
 def draw(path: Path, forecasts: pd.DataFrame, record: pd.DataFrame) -> None:
-    """Write the picture; ``forecasts`` has the price and quantile columns by date, ``record`` the telemetry beside it."""
+    """Write the picture; ``forecasts`` has price and quantile columns by date, ``record`` the telemetry beside it."""
     x = forecasts.index
     alarms = x[record["regime_changed"].to_numpy(bool)]
     with mpl.rc_context(STYLE):

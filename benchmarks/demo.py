@@ -89,9 +89,9 @@ def report(scores: pd.DataFrame, dates: pd.DatetimeIndex, fitted: int, alarms: i
     """What was done and what came out, as Markdown."""
     return f"""# WTI crude oil, one day ahead, online
 
-Daily spot price in US dollars a barrel (U.S. Energy Information Administration, public domain). Each model was fitted on
-{fitted} days up to {dates[0].date()} and then walked through {len(dates)} days to {dates[-1].date()}: every law was issued
-before its outcome was learned, in one pass. Fit times include compilation unless the cache was warm.
+Daily spot price in US dollars a barrel (U.S. Energy Information Administration, public domain). Each model was fitted
+on {fitted} days before {dates[0].date()} and then walked through {len(dates)} days to {dates[-1].date()}, in one pass:
+every law was issued before its outcome was learned. Fit times include compilation unless the cache was warm.
 
 {table(scores)}
 

@@ -1,4 +1,4 @@
-"""Speed on one core: compiled work in this process, first results in fresh ones, each beside a peer where one is at hand.
+"""Speed on one core: compiled work in this process, first results in fresh ones, beside a peer of the same run.
 
     python benchmarks/latency.py [--estimator JKOPredictor]
 

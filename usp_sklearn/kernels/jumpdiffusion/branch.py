@@ -9,7 +9,7 @@ leverage in the volatility (:mod:`.volatility`). Both share :mod:`.drift`.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -178,6 +178,10 @@ def _due_batched(size: int, batched: list[bool], flag: Array) -> tuple[Array, bo
     return flag.any(), False
 
 
+def _choose(flag: Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(flag, a, b), new, old)
+
+
 def _stack(first: Law, second: Law) -> Law:
     return jax.tree.map(lambda a, b: jnp.stack([a, b]), first, second)
 
@@ -200,7 +204,7 @@ def _solve(state: JumpDiffusion) -> tuple[Law, Array]:
         state.jumps,
     )
     good = own & (status == Status.OK)
-    return jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old), jnp.where(own, status, Status.OK)
+    return _choose(good, new, old), jnp.where(own, status, Status.OK)
 
 
 def _collect(errors: Empirical, z: Array, steps: Array, old: Law) -> tuple[Empirical, Law]:
@@ -211,7 +215,8 @@ def _collect(errors: Empirical, z: Array, steps: Array, old: Law) -> tuple[Empir
         merged = empirical.merge(e, steps)
         return merged, _empirical_law(merged, steps)
 
-    return lax.cond(empirical.due(steps), merge, lambda e: (e, old), errors)
+    own = empirical.due(steps)
+    return _choose(own, lax.cond(_due(own), merge, lambda e: (e, old), errors), (errors, old))
 
 
 def update(state: JumpDiffusion, row: Row, target: Array) -> tuple[JumpDiffusion, Info]:

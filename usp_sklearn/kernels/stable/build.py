@@ -9,9 +9,9 @@ from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from ..law import EDGE, INDEX_MAX, INDEX_MIN, LEVELS, MEDIAN, N_LEVELS
 from .quantile import solve
-from .table import PATH, Q05, Q25, Q75, Q95
+from .table import PATH, Q05, Q25, Q75, Q95, SKEW_UNIT
 
-N_ALPHA, N_BETA, N_P, N_R = 41, 33, 49, 21
+N_ALPHA, N_BETA, N_P, N_R = 41, 37, 49, 21
 DEEP = EDGE * np.array([0.4, 0.1, 0.02, 0.004])
 """Probabilities at which the Pareto continuation is matched: 2e-3 to 2e-5."""
 
@@ -42,8 +42,9 @@ def pareto(edge: np.ndarray, deep: np.ndarray, alpha: np.ndarray) -> tuple[np.nd
 
 
 def laws() -> np.ndarray:
-    """(A, B, K + 4) over α in [1, 2] and (2/π) arcsin β in [0, 1]."""
-    beta = np.sin(np.pi / 2 * np.linspace(0, 1, N_BETA))
+    """(A, B, K + 4) over α in [1, 2] and ``beta_axis`` in [0, 1]."""
+    beta = 1 - SKEW_UNIT * np.expm1(np.linspace(0, np.log1p(1 / SKEW_UNIT), N_BETA))
+    beta[-1] = 0.0
     alpha, beta = np.meshgrid(np.linspace(1, 2, N_ALPHA), beta, indexing="ij")
     q = exact(alpha, beta, np.concatenate([DEEP, LEVELS, 1 - DEEP]))
     low, q, high = np.split(q, [len(DEEP), len(DEEP) + N_LEVELS], axis=-1)

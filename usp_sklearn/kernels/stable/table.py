@@ -1,7 +1,6 @@
 """The stored table of standard S0 quantiles and tails, for use inside a scan at constant cost.
 
-Axes: α in [1, 2] and (2/π) arcsin|β| in [0, 1], which is fine where |β| → 1 and the light tail vanishes; negative β
-by symmetry, Q(u; −β) = −Q(1 − u; β); columns: the K quantiles at
+Axes: α in [1, 2] and |β| in [0, 1] through :func:`beta_axis`; negative β by symmetry, Q(u; −β) = −Q(1 − u; β); columns: the K quantiles at
 :data:`~usp_sklearn.kernels.law.LEVELS`, then the left and right Pareto scale and the left and right tail index.
 A second table inverts McCulloch's two quantile ratios. Lookups are cubic (four-point Lagrange) in both axes.
 Built by ``python -m usp_sklearn.kernels.stable.build``; read on first use, not on import.
@@ -26,6 +25,8 @@ ALPHA_MIN = 1.05
 """Smallest α the fast estimator returns: below it the mean of a law barely exists."""
 SKEW_FLOOR = 0.03
 """Near α = 2 skewness cannot be seen in quantiles: the ratio is divided by at least this, so β shrinks to 0."""
+SKEW_UNIT = 0.04
+"""1 − |β| at which the light side's power law is about as heavy as the outer level sees."""
 Q05, Q25, Q75, Q95 = (int(np.searchsorted(LEVELS, u)) for u in (0.05, 0.25, 0.75, 0.95))
 
 
@@ -33,7 +34,7 @@ class Table(NamedTuple):
     """Host arrays, read once."""
 
     laws: np.ndarray
-    """(A, B, K + 4) over α in [1, 2] and (2/π) arcsin|β| in [0, 1]"""
+    """(A, B, K + 4) over α in [1, 2] and beta_axis(|β|) in [0, 1]"""
     inverse: np.ndarray
     """(P, R, 2): α, |β| over p in [0, p_max] and |r| in [0, 1]"""
     widest: np.ndarray
@@ -75,6 +76,11 @@ def interpolate(table: np.ndarray, row: Array, column: Array) -> Array:
     return ((wi[:, None] * wj)[..., None] * block).sum((0, 1))
 
 
+def beta_axis(beta: Array) -> Array:
+    """ln(1 + (1 − β)/c)/ln(1 + 1/c): fine where β → 1 and the light side loses its power law, 1 at β = 0."""
+    return jnp.log1p((1 - beta) / SKEW_UNIT) / float(np.log1p(1 / SKEW_UNIT))
+
+
 def _lookup(alpha: ArrayLike, beta: ArrayLike) -> tuple[Array, Array, Array]:
     """Quantiles (K,), tail scales (2,) and tail indices (2,) for scalar α and β."""
     laws = load().laws
@@ -82,7 +88,7 @@ def _lookup(alpha: ArrayLike, beta: ArrayLike) -> tuple[Array, Array, Array]:
     dtype = jnp.result_type(float, alpha, beta)
     beta = jnp.clip(jnp.asarray(beta, dtype), -1.0, 1.0)
     row = (jnp.clip(jnp.asarray(alpha, dtype), 1.0, 2.0) - 1) * (n - 1)
-    column = jnp.arcsin(jnp.abs(beta)) * ((m - 1) * 2 / np.pi)
+    column = beta_axis(jnp.abs(beta)) * (m - 1)
     values = interpolate(laws, row, column)
     q, scale, index = values[:N_LEVELS], values[N_LEVELS : N_LEVELS + 2], values[N_LEVELS + 2 :]
     scale, index = jnp.maximum(scale, 0.0), jnp.clip(index, INDEX_MIN, INDEX_MAX)

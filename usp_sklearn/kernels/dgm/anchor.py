@@ -12,25 +12,43 @@ _Z90 = 3.29
 
 
 class Anchor(NamedTuple):
-    """Centre () and spread () of the training levels, in the series' units; ``ready`` () is false until one is known."""
+    """What the training levels looked like, in the series' units.
+
+    ``centre`` and ``spread`` () of the levels; ``ready`` () is false until they are known; ``low`` and ``high`` () are
+    the range of everything seen so far, the only part that moves later.
+    """
 
     centre: Array
     spread: Array
     ready: Array
+    low: Array
+    high: Array
 
 
 def unknown(dtype: object) -> Anchor:
     """No anchor yet: the first row seen will serve."""
-    return Anchor(jnp.zeros((), dtype), jnp.ones((), dtype), jnp.zeros((), bool))
+    zero = jnp.zeros((), dtype)
+    return Anchor(zero, jnp.ones((), dtype), jnp.zeros((), bool), zero, zero)
 
 
 def anchored(anchor: Anchor, row: Row) -> Anchor:
-    """``anchor``, or one around the row itself while there is none."""
+    """``anchor`` with the row's level in its range, or one around the row itself while there is none."""
     return Anchor(
         jnp.where(anchor.ready, anchor.centre, row.last),
         jnp.where(anchor.ready, anchor.spread, 5 * row.scale),
         jnp.ones((), bool),
+        jnp.minimum(jnp.where(anchor.ready, anchor.low, row.last), row.last),
+        jnp.maximum(jnp.where(anchor.ready, anchor.high, row.last), row.last),
     )
+
+
+def within(anchor: Anchor, row: Row, q: Array) -> Array:
+    """Quantiles ``q`` (…, 25) kept to the range seen so far, widened by a tenth of it and four units of the row.
+
+    A law that extrapolates far outside anything seen can cost an ensemble more than it ever gains.
+    """
+    margin = 0.1 * (anchor.high - anchor.low) + 4 * row.scale
+    return jnp.clip(q, anchor.low - margin, anchor.high + margin)
 
 
 def settle(rows: Row, mask: Array) -> Anchor:
@@ -45,4 +63,6 @@ def settle(rows: Row, mask: Array) -> Anchor:
     unit = jnp.where(mask, rows.scale, 0.0).sum() / jnp.maximum(n, 1)
     ready = n > 0
     spread = jnp.maximum((high - low) / _Z90, unit)
-    return Anchor(jnp.where(ready, (low + high) / 2, 0.0), jnp.where(ready & (spread > 0), spread, 1.0), ready)
+    centre = jnp.where(ready, (low + high) / 2, 0.0)
+    bottom, top = (jnp.where(ready, v, 0.0) for v in (ordered[0], jnp.where(mask, rows.last, -jnp.inf).max()))
+    return Anchor(centre, jnp.where(ready & (spread > 0), spread, 1.0), ready, bottom, top)

@@ -8,8 +8,8 @@ from jax import Array
 
 from ..contract import Branch, Config, Info, Row, Status
 from ..law import Law
-from . import diffusion, level
-from .anchor import Anchor, anchored, settle, unknown
+from . import diffusion, level, memory
+from .anchor import Anchor, anchored, settle, unknown, within
 from .diffusion import Diffusion
 from .level import Level
 from .watch import Watch
@@ -26,10 +26,14 @@ class State(NamedTuple):
     level: Level
 
 
+def _n_memory(width: int) -> int:
+    return min(memory.N_LAGS, width - 1) + memory.N_GAPS
+
+
 def init(config: Config, key: Array) -> State:
     """State before any data; its law is a random walk in units of the row's scale."""
     dtype = jnp.result_type(float)
-    return State(unknown(dtype), diffusion.init(key, dtype), level.init(config.width, N_SLOW_GAPS, dtype))
+    return State(unknown(dtype), diffusion.init(key, _n_memory(config.width), dtype), level.init(config.width, N_SLOW_GAPS, dtype))
 
 
 def _info(state: State, iterations: int | Array, residual: Array) -> Info:
@@ -40,7 +44,7 @@ def _info(state: State, iterations: int | Array, residual: Array) -> Info:
 def fit(state: State, rows: Row, targets: Array, mask: Array, key: Array) -> tuple[State, Info]:
     """Fit both members on the rows (n,) where ``mask``; ``key`` starts the net afresh."""
     anchor = settle(rows, mask)
-    fresh = diffusion.init(key, state.anchor.centre.dtype)
+    fresh = diffusion.init(key, state.diffusion.memory.weights.shape[0], state.anchor.centre.dtype)
     solved, loss = diffusion.fit(fresh, anchor, rows, targets, mask)
     clean = level.init(rows.increments.shape[-1] + 1, rows.gaps.shape[-1], anchor.centre.dtype)
     fitted = State(anchor, solved, level.fit(clean, anchor, rows, targets, mask))
@@ -64,7 +68,8 @@ def law(state: State, row: Row) -> Law:
     """Both members' laws, leading axis 2 in the order of ``branch.members``."""
     anchor = anchored(state.anchor, row)
     laws = (diffusion.law(state.diffusion, anchor, row), level.law(state.level, anchor, row))
-    return jax.tree.map(lambda *parts: jnp.stack(parts), *laws)
+    both = jax.tree.map(lambda *parts: jnp.stack(parts), *laws)
+    return both._replace(q=within(anchor, row, both.q))
 
 
 def monitor(state: State) -> Watch:

@@ -17,11 +17,12 @@ from jax import Array
 from ..contract import Row
 from ..law import LEVELS, Law
 from . import buffer as buffers
-from . import kolmogorov, volatility
+from . import kolmogorov, memory, volatility
 from .anchor import Anchor
 from .estimate import learn, pack, polish, scoring
 from .field import N_BASIS, PRIOR, X_MAX, Field
 from .kolmogorov import Trainer
+from .memory import Memory
 from .volatility import Volatility
 from .watch import Watch, watch
 
@@ -45,18 +46,20 @@ class Diffusion(NamedTuple):
     trainer: Trainer
     residuals: buffers.Buffer
     vol: Volatility
+    memory: Memory
     tick: Array
     watch: Watch
 
 
-def init(key: Array, dtype: object) -> Diffusion:
+def init(key: Array, n_memory: int, dtype: object) -> Diffusion:
     """A random walk of about one unit of the row per horizon, until :func:`fit` or updates say otherwise."""
     shape = jnp.zeros((N_BASIS + 1,), dtype).at[-1].set(np.log(0.25))
     field = Field(jnp.zeros((N_BASIS,), dtype), shape, jnp.asarray(0.25, dtype))
     trainer = kolmogorov.init(key, reach=X_MAX, dtype=dtype)
     cov = jnp.asarray(np.linalg.inv(PRIOR), dtype)
     residuals = buffers.empty(BUFFER, dtype)
-    state = Diffusion(field, cov, trainer, residuals, volatility.calm(dtype), jnp.zeros((), jnp.int32), None)
+    parts = volatility.calm(dtype), memory.blank(n_memory, dtype), jnp.zeros((), jnp.int32)
+    state = Diffusion(field, cov, trainer, residuals, *parts, None)
     return state._replace(watch=look(state))
 
 
@@ -70,6 +73,16 @@ def _residual(trainer: Trainer, field: Field, x: Array, move: Array) -> Array:
     """Generalised residuals z = Φ⁻¹(V) at levels x and moves of one shape."""
     _, sigma = field(x)
     return kolmogorov.score(trainer.net, field, 1.0, x, jnp.clip(move / sigma, -1e3, 1e3))
+
+
+def _digest(
+    residuals: buffers.Buffer, vol: Volatility, mem: Memory, z: Array, f: Array
+) -> tuple[tuple[buffers.Buffer, Volatility, Memory], Array]:
+    """Take in one residual: memory, volatility and residual law after it, and the remainder z − β·f."""
+    left = z - mem.weights @ f
+    v = volatility.level(vol)
+    u = left / v
+    return (buffers.push(residuals, u), volatility.follow(vol, left), memory.follow(mem, f, u, v)), left
 
 
 def fit(state: Diffusion, anchor: Anchor, rows: Row, targets: Array, mask: Array) -> tuple[Diffusion, Array]:
@@ -102,14 +115,15 @@ def fit(state: Diffusion, anchor: Anchor, rows: Row, targets: Array, mask: Array
     (field, trainer), loss = jax.lax.scan(turn, (field, state.trainer), plans)
     z = _residual(trainer, field, x, move)
 
-    def replay(carry: tuple[Volatility, buffers.Buffer], item: tuple[Array, Array]) -> tuple[tuple, None]:
-        vol, residuals = carry
-        new = volatility.follow(vol, item[0]), buffers.push(residuals, item[0] / volatility.level(vol))
-        return jax.tree.map(lambda a, b: jnp.where(item[1], a, b), new, carry), None
+    f = memory.inputs(rows)
 
-    fresh = volatility.calm(x.dtype), buffers.empty(BUFFER, x.dtype)
-    (vol, residuals), _ = jax.lax.scan(replay, fresh, (z, mask))
-    state = Diffusion(field, cov, trainer, residuals, vol, jnp.zeros((), jnp.int32), state.watch)
+    def replay(carry: tuple, item: tuple[Array, Array, Array]) -> tuple[tuple, None]:
+        new, _ = _digest(*carry, item[0], item[1])
+        return jax.tree.map(lambda a, b: jnp.where(item[2], a, b), new, carry), None
+
+    fresh = buffers.empty(BUFFER, x.dtype), volatility.calm(x.dtype), memory.blank(f.shape[-1], x.dtype)
+    (residuals, vol, mem), _ = jax.lax.scan(replay, fresh, (z, f, mask))
+    state = Diffusion(field, cov, trainer, residuals, vol, mem, jnp.zeros((), jnp.int32), state.watch)
     return state._replace(watch=look(state)), loss[-1]
 
 
@@ -118,16 +132,9 @@ def update(state: Diffusion, anchor: Anchor, row: Row, target: Array) -> Diffusi
     x, move = _place(anchor, row.last, target)
     z = _residual(state.trainer, state.field, x, move)
     v = volatility.level(state.vol)
-    field, cov = learn(state.field, state.cov, x, z, v, FORGET)
-    state = Diffusion(
-        field,
-        cov,
-        state.trainer,
-        buffers.push(state.residuals, z / v),
-        volatility.follow(state.vol, z),
-        state.tick + 1,
-        state.watch,
-    )
+    parts, left = _digest(state.residuals, state.vol, state.memory, z, memory.inputs(row))
+    field, cov = learn(state.field, state.cov, x, left, v, FORGET)
+    state = Diffusion(field, cov, state.trainer, *parts, state.tick + 1, state.watch)
 
     def descend(s: Diffusion) -> tuple[Trainer, Watch]:
         s = s._replace(trainer=kolmogorov.step(s.trainer, s.field, NET_RATE, BATCH)[0])
@@ -149,10 +156,15 @@ def law(state: Diffusion, anchor: Anchor, row: Row) -> Law:
     """Invert V at the residual law's quantiles: quantiles of y_{t+h} in the series' units."""
     x, _ = _place(anchor, row.last, row.last)
     _, sigma = state.field(x)
-    grid = jnp.asarray(_GRID, x.dtype)
-    g = jax.lax.cummax(kolmogorov.score(state.trainer.net, state.field, 1.0, x, grid))
+    mean, var = kolmogorov.flow(state.field, 1.0, x)
+    grid = (mean - x + jnp.sqrt(var) * jnp.asarray(_GRID, x.dtype)) / sigma
+    g = kolmogorov.score(state.trainer.net, state.field, 1.0, x, grid)
+    # monotone from the centre outwards: a slip of the net far out must not reach the middle
+    half = _GRID.shape[0] // 2
+    g = jnp.concatenate([jax.lax.cummin(g[: half + 1], reverse=True)[:-1], jax.lax.cummax(g[half:])])
     weights = buffers.recency(state.residuals, HALF_LIFE)
     wanted = buffers.shrunk(state.residuals, weights, buffers.NORMAL) * volatility.level(state.vol)
+    wanted = wanted + jnp.clip(state.memory.weights @ memory.inputs(row), -5.0, 5.0)
     right = jnp.clip((g < wanted[:, None]).sum(-1), 1, g.shape[0] - 1)
     rise = jnp.maximum(g[right] - g[right - 1], 1e-6)
     zeta = grid[right - 1] + (wanted - g[right - 1]) / rise * (grid[right] - grid[right - 1])

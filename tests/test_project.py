@@ -1,4 +1,4 @@
-"""The house rules a machine can check: imports point down, pins are exact and installed, importing has no side effects."""
+"""House rules a machine can check: imports point down, pins are exact and installed, importing changes nothing."""
 
 import ast
 import importlib.metadata

@@ -34,10 +34,9 @@ def brute_row(y, t, width, horizon, season, averages, rates):
             if t + horizon - k < 0:
                 level.append(y[t])
                 continue
-            e, seen = 0.0, 0
-            for s in range((t + horizon) % season, t + 1, season):
+            e = 0.0
+            for seen, s in enumerate(range((t + horizon) % season, t + 1, season), 1):
                 new = (y[s] - y[s - horizon] if s >= horizon else 0.0) if steps else y[s]
-                seen += 1
                 e += max(a, 1 / seen) * (new - e)
             level.append(y[t] + e if steps else e)
     return np.array([*level, *y[t - width + 1 : t + 1]])

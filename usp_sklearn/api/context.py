@@ -128,6 +128,8 @@ class ContextState:
         self.count = 0
         self._origin = 0.0
         self._rates = np.array(plan.averages)
+        self._warm = (1.0 / self._rates).astype(int) if plan.averages else np.zeros(0, int)
+        self._sums = np.zeros(len(plan.averages))
         self._averages = np.zeros(len(plan.averages))
         ahead = max((p.ahead for p in plan.profiles), default=0)
         self._size = max(window, plan.reach, ahead + 1)
@@ -135,9 +137,10 @@ class ContextState:
         # Twice the length, each value written twice, so that any stretch of the past is one slice.
         self._ring = np.zeros(2 * self._size)
         self._backs = np.array(plan.backs, dtype=int)
+        # Sum and value of each phase's average.
         self._groups: dict[tuple[int, float, int], Vector] = {}
         for p in plan.profiles:
-            self._groups.setdefault(_track(p), np.zeros(p.season))
+            self._groups.setdefault(_track(p), np.zeros((2, p.season)))
 
     def push(self, value: float) -> tuple[Vector, Vector]:
         """Learn y_t; returns the window (oldest first) and the level-context columns at t."""
@@ -145,26 +148,33 @@ class ContextState:
         if t == 0:
             self._origin = value
         x = value - self._origin
-        self._ring[t % size] = self._ring[t % size + size] = x
-        self._averages += np.maximum(self._rates, 1.0 / (t + 1)) * (x - self._averages)
+        if t == 0:
+            # A window or lag that reaches before the start is extended by the first value.
+            self._ring[:] = value
+        self._ring[t % size] = self._ring[t % size + size] = value
+        self._sums += x
+        self._averages = np.where(
+            t < self._warm, self._sums / (t + 1), self._rates * x - (self._rates - 1.0) * self._averages
+        )
         end = t % size + size + 1
         past = self._ring[end - size : end]
         for (season, rate, lead), cells in self._groups.items():
-            new = x if lead == 0 else (x - past[-1 - lead] if t >= lead else 0.0)
-            phase = t % season
-            cells[phase] += max(rate, 1.0 / (t // season + 1)) * (new - cells[phase])
+            new = x if lead == 0 else (x - (past[-1 - lead] - self._origin) if t >= lead else 0.0)
+            phase, cycle = t % season, t // season
+            cells[0, phase] += new
+            young = cycle < int(1.0 / rate)
+            cells[1, phase] = cells[0, phase] / (cycle + 1) if young else rate * new - (rate - 1.0) * cells[1, phase]
         self.count = t + 1
-        lags = np.where(self._backs <= t, past[size - 1 - self._backs], x)
-        profiles = np.array([self._profile_value(p, t, x) for p in self.plan.profiles])
-        # The ring starts as zeros, i.e. as the first value: a window that is too short is extended by it.
-        window = past[size - self._window :] + self._origin
-        return window, np.concatenate([self._averages, lags, profiles]) + self._origin
+        lags = np.where(self._backs <= t, past[size - 1 - self._backs], value)
+        profiles = np.array([self._profile_value(p, t, value) for p in self.plan.profiles])
+        window = past[size - self._window :].copy()
+        return window, np.concatenate([self._averages + self._origin, lags, profiles])
 
-    def _profile_value(self, p: Profile, t: int, x: float) -> float:
+    def _profile_value(self, p: Profile, t: int, value: float) -> float:
         if _known(p.season, p.ahead, p.season) > t:
-            return x
-        cell = float(self._groups[_track(p)][(t + p.ahead) % p.season])
-        return x + cell if p.of_steps else cell
+            return value
+        cell = float(self._groups[_track(p)][1, (t + p.ahead) % p.season])
+        return value + cell if p.of_steps else cell + self._origin
 
 
 def _track(p: Profile) -> tuple[int, float, int]:

@@ -235,7 +235,9 @@ def _sinkhorn(
     relative = cost / jnp.where(mean > 0, mean, 1.0)
     start = _flow_weights(state, state.prior > 0)[0, :, 0]
     blur = jko.epsilon(epsilon, COUPLING, sigma)
-    rho, fine = jko.sinkhorn_step(start, z[1, :, 0], state.prior, relative, tau * SINKHORN_RATE, lam * SINKHORN_LAM, blur)
+    rho, fine = jko.sinkhorn_step(
+        start, z[1, :, 0], state.prior, relative, tau * SINKHORN_RATE, lam * SINKHORN_LAM, blur
+    )
     logits = jnp.log(jnp.maximum(rho, TINY))
     return _trim(state, jnp.broadcast_to(logits[None, :, None], state.logits.shape)), fine
 

@@ -30,7 +30,9 @@ def test_yule_walker_solves_the_normal_equations(p):
 def test_general_right_hand_side(n):
     rng = np.random.default_rng(n)
     r, b = autocovariance(rng, n - 1), rng.normal(size=n)
-    np.testing.assert_allclose(toeplitz.solve_toeplitz(jnp.asarray(r), jnp.asarray(b)), linalg.solve_toeplitz(r, b), rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(
+        toeplitz.solve_toeplitz(jnp.asarray(r), jnp.asarray(b)), linalg.solve_toeplitz(r, b), rtol=1e-9, atol=1e-10
+    )
 
 
 def test_many_right_hand_sides_by_vmap():

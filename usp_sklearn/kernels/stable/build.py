@@ -1,4 +1,4 @@
-"""Builds ``table.npz``: ``python -m usp_sklearn.kernels.stable.build``. Needs scipy, a few seconds and double precision."""
+"""Builds ``table.npz``: ``python -m usp_sklearn.kernels.stable.build``, a few seconds."""
 
 from pathlib import Path
 
@@ -81,10 +81,10 @@ def inverse() -> dict[str, np.ndarray]:
 def build(path: Path = PATH) -> None:
     """Write the table; single precision is ten thousand times finer than the interpolation."""
     with jax.enable_x64(True):
-        arrays = {"laws": laws(), **inverse()}
-    single = {k: v.astype(np.float64 if k == "range" else np.float32) for k, v in arrays.items()}
+        grid, back = laws(), inverse()
+    inverse_, widest = back["inverse"].astype(np.float32), back["widest"].astype(np.float32)
     with open(path, "wb") as file:
-        np.savez_compressed(file, **single)
+        np.savez_compressed(file, laws=grid.astype(np.float32), inverse=inverse_, widest=widest, range=back["range"])
 
 
 if __name__ == "__main__":

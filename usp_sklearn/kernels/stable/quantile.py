@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from ..law import EDGE, Law, ppf as law_ppf
+from ..law import EDGE, Law
+from ..law import ppf as law_ppf
 from .density import promote, tails_and_pdf
 
 _REACH = 80.0

@@ -1,7 +1,7 @@
 """The stored table of standard S0 quantiles and tails, for use inside a scan at constant cost.
 
-Axes: α in [1, 2] and |β| in [0, 1] through :func:`beta_axis`; negative β by symmetry, Q(u; −β) = −Q(1 − u; β); columns: the K quantiles at
-:data:`~usp_sklearn.kernels.law.LEVELS`, then the left and right Pareto scale and the left and right tail index.
+Axes: α in [1, 2] and |β| in [0, 1] through :func:`beta_axis`; negative β by Q(u; −β) = −Q(1 − u; β). Columns: the
+K quantiles at :data:`~usp_sklearn.kernels.law.LEVELS`, the left and right Pareto scale, the left and right tail index.
 A second table inverts McCulloch's two quantile ratios. Lookups are cubic (four-point Lagrange) in both axes.
 Built by ``python -m usp_sklearn.kernels.stable.build``; read on first use, not on import.
 
@@ -87,11 +87,12 @@ def _lookup(alpha: ArrayLike, beta: ArrayLike) -> tuple[Array, Array, Array]:
     n, m, _ = laws.shape
     dtype = jnp.result_type(float, alpha, beta)
     beta = jnp.clip(jnp.asarray(beta, dtype), -1.0, 1.0)
-    row = (jnp.clip(jnp.asarray(alpha, dtype), 1.0, 2.0) - 1) * (n - 1)
+    alpha = jnp.clip(jnp.asarray(alpha, dtype), 1.0, 2.0)
+    row = (alpha - 1) * (n - 1)
     column = beta_axis(jnp.abs(beta)) * (m - 1)
     values = interpolate(laws, row, column)
     q, scale, index = values[:N_LEVELS], values[N_LEVELS : N_LEVELS + 2], values[N_LEVELS + 2 :]
-    scale, index = jnp.maximum(scale, 0.0), jnp.clip(index, INDEX_MIN, INDEX_MAX)
+    scale, index = jnp.maximum(scale, 0.0), jnp.clip(index, INDEX_MIN, jnp.minimum(1 / alpha, INDEX_MAX))
     left = beta < 0
     return jnp.where(left, -q[::-1], q), jnp.where(left, scale[::-1], scale), jnp.where(left, index[::-1], index)
 

@@ -8,14 +8,12 @@ from jax import Array
 
 from ..contract import Branch, Config, Info, Row, Status
 from ..law import Law
+from ..window import AVERAGES
 from . import diffusion, level, memory
 from .anchor import Anchor, anchored, settle, unknown, within
 from .diffusion import Diffusion
 from .level import Level
 from .watch import Watch
-
-N_SLOW_GAPS = 5
-"""Gaps to slow averages every row carries, before its level-context columns."""
 
 
 class State(NamedTuple):
@@ -26,14 +24,11 @@ class State(NamedTuple):
     level: Level
 
 
-def _n_memory(width: int) -> int:
-    return min(memory.N_LAGS, width - 1) + memory.N_GAPS
-
-
 def init(config: Config, key: Array) -> State:
     """State before any data; its law is a random walk in units of the row's scale."""
     dtype = jnp.result_type(float)
-    return State(unknown(dtype), diffusion.init(key, _n_memory(config.width), dtype), level.init(config.width, N_SLOW_GAPS, dtype))
+    prior = memory.prior_variance(config.width - 1, len(AVERAGES) + config.n_level)
+    return State(unknown(dtype), diffusion.init(key, prior, dtype), level.init(prior, dtype))
 
 
 def _info(state: State, iterations: int | Array, residual: Array) -> Info:
@@ -44,10 +39,11 @@ def _info(state: State, iterations: int | Array, residual: Array) -> Info:
 def fit(state: State, rows: Row, targets: Array, mask: Array, key: Array) -> tuple[State, Info]:
     """Fit both members on the rows (n,) where ``mask``; ``key`` starts the net afresh."""
     anchor = settle(rows, mask)
-    fresh = diffusion.init(key, state.diffusion.memory.weights.shape[0], state.anchor.centre.dtype)
+    dtype = anchor.centre.dtype
+    prior = memory.prior_variance(rows.increments.shape[-1], rows.gaps.shape[-1])
+    fresh = diffusion.init(key, prior, dtype)
     solved, loss = diffusion.fit(fresh, anchor, rows, targets, mask)
-    clean = level.init(rows.increments.shape[-1] + 1, rows.gaps.shape[-1], anchor.centre.dtype)
-    fitted = State(anchor, solved, level.fit(clean, anchor, rows, targets, mask))
+    fitted = State(anchor, solved, level.fit(level.init(prior, dtype), anchor, rows, targets, mask))
     none = ~mask.any()
     fitted = jax.tree.map(lambda new, old: jnp.where(none, old, new), fitted, state)
     return fitted, _info(fitted, diffusion.FIT_STEPS + 2 * diffusion.REFIT_STEPS, loss)

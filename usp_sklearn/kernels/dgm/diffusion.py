@@ -51,14 +51,17 @@ class Diffusion(NamedTuple):
     watch: Watch
 
 
-def init(key: Array, n_memory: int, dtype: object) -> Diffusion:
-    """A random walk of about one unit of the row per horizon, until :func:`fit` or updates say otherwise."""
+def init(key: Array, prior: np.ndarray, dtype: object) -> Diffusion:
+    """A random walk of about one unit of the row per horizon, until :func:`fit` or updates say otherwise.
+
+    ``prior`` (p,) are the variances the memory's weights start with.
+    """
     shape = jnp.zeros((N_BASIS + 1,), dtype).at[-1].set(np.log(0.25))
     field = Field(jnp.zeros((N_BASIS,), dtype), shape, jnp.asarray(0.25, dtype))
     trainer = kolmogorov.init(key, reach=X_MAX, dtype=dtype)
     cov = jnp.asarray(np.linalg.inv(PRIOR), dtype)
     residuals = buffers.empty(BUFFER, dtype)
-    parts = volatility.calm(dtype), memory.blank(n_memory, dtype), jnp.zeros((), jnp.int32)
+    parts = volatility.calm(dtype), memory.blank(prior, dtype), jnp.zeros((), jnp.int32)
     state = Diffusion(field, cov, trainer, residuals, *parts, None)
     return state._replace(watch=look(state))
 
@@ -86,7 +89,7 @@ def _digest(
 
 
 def fit(state: Diffusion, anchor: Anchor, rows: Row, targets: Array, mask: Array) -> tuple[Diffusion, Array]:
-    """Coefficients by Gauss–Newton, net by Adam, in turns; then one pass over the rows for residuals and volatility."""
+    """From a fresh ``state``: coefficients by scoring, net by Adam, in turns; then one pass for residuals and memory."""
     x, move = _place(anchor, rows.last, targets)
     x, move = jnp.where(mask, x, 0.0), jnp.where(mask, move, 0.0)
     weight = mask.astype(x.dtype)
@@ -121,7 +124,7 @@ def fit(state: Diffusion, anchor: Anchor, rows: Row, targets: Array, mask: Array
         new, _ = _digest(*carry, item[0], item[1])
         return jax.tree.map(lambda a, b: jnp.where(item[2], a, b), new, carry), None
 
-    fresh = buffers.empty(BUFFER, x.dtype), volatility.calm(x.dtype), memory.blank(f.shape[-1], x.dtype)
+    fresh = buffers.empty(BUFFER, x.dtype), volatility.calm(x.dtype), state.memory
     (residuals, vol, mem), _ = jax.lax.scan(replay, fresh, (z, f, mask))
     state = Diffusion(field, cov, trainer, residuals, vol, mem, jnp.zeros((), jnp.int32), state.watch)
     return state._replace(watch=look(state)), loss[-1]

@@ -17,15 +17,13 @@ from jax import Array
 from ..contract import Row
 from ..law import LEVELS, Law
 from . import buffer as buffers
-from . import volatility
+from . import memory, volatility
 from .anchor import Anchor
 from .field import N_BASIS, SHAPE_MAX, SHAPE_PRIOR, X_MAX, basis, recurse, scale_score
 from .volatility import Volatility
 
 BUFFER = 1024
 HALF_LIFE = 1000.0
-N_LAGS = 3
-N_GAPS = 4
 BANDWIDTH = 0.25
 FORGET = 0.9998
 RIDGE = 5.0
@@ -43,26 +41,25 @@ class Level(NamedTuple):
     residuals: buffers.Buffer
 
 
-def _features(anchor: Anchor, row: Row, n: int) -> tuple[Array, Array, Array]:
-    """Standardised level (), the predictor's inputs (n,) and the log-scale's (11,)."""
+def _features(anchor: Anchor, row: Row) -> tuple[Array, Array, Array]:
+    """Standardised level (), the predictor's inputs (p,) and the log-scale's (11,)."""
     x = jnp.clip((row.last - anchor.centre) / anchor.spread, -X_MAX, X_MAX)
     phi = basis(x)
-    parts = [phi, jnp.clip(row.increments[:N_LAGS], -8, 8), jnp.clip(row.gaps[:N_GAPS], -30, 30)]
-    return x, jnp.concatenate(parts)[:n], jnp.concatenate([phi, jnp.ones_like(phi[:1])])
+    return x, jnp.concatenate([phi, memory.inputs(row)]), jnp.concatenate([phi, jnp.ones_like(phi[:1])])
 
 
-def init(width: int, n_gaps: int, dtype: object) -> Level:
-    """Persistence with errors of one unit; ``width`` and ``n_gaps`` bound the lags and gaps used."""
-    n = N_BASIS + min(N_LAGS, width - 1) + min(N_GAPS, n_gaps)
+def init(prior: np.ndarray, dtype: object) -> Level:
+    """Persistence with errors of one unit; ``prior`` (p,) are the variances of the lags and gaps beside the level."""
+    prior = np.concatenate([np.ones(N_BASIS), 4 * prior]) / RIDGE
     shape_cov = jnp.asarray(np.linalg.inv(SHAPE_PRIOR), dtype)
-    weights, cov = jnp.zeros((n,), dtype), jnp.eye(n, dtype=dtype) / RIDGE
+    weights, cov = jnp.zeros(prior.shape, dtype), jnp.diag(jnp.asarray(prior, dtype))
     shape = jnp.zeros((N_BASIS + 1,), dtype)
     return Level(weights, cov, shape, shape_cov, volatility.calm(dtype), buffers.empty(BUFFER, dtype))
 
 
 def update(state: Level, anchor: Anchor, row: Row, target: Array) -> Level:
     """Learn one outcome: predictor with bounded influence, scale at the level, volatility, residual with its level."""
-    x, f, g = _features(anchor, row, state.weights.shape[0])
+    x, f, g = _features(anchor, row)
     scale = jnp.exp(g @ state.shape)
     error = (target - row.last) / row.scale - f @ state.weights
     z = jnp.clip(error / scale, -1e3, 1e3)
@@ -89,7 +86,7 @@ def fit(state: Level, anchor: Anchor, rows: Row, targets: Array, mask: Array) ->
 
 def law(state: Level, anchor: Anchor, row: Row) -> Law:
     """Quantiles of y_{t+h} in the series' units."""
-    x, f, g = _features(anchor, row, state.weights.shape[0])
+    x, f, g = _features(anchor, row)
     recent = buffers.recency(state.residuals, HALF_LIFE)
     pooled = buffers.shrunk(state.residuals, recent, buffers.NORMAL)
     d = (x - state.residuals.mark) / BANDWIDTH

@@ -17,7 +17,7 @@ from .field import location_score, recurse
 
 N_LAGS = 8
 N_GAPS = 4
-RIDGE = 30.0
+RIDGE = 60.0
 FORGET = 0.9998
 
 
@@ -33,10 +33,15 @@ def inputs(row: Row) -> Array:
     return jnp.concatenate([jnp.clip(row.increments[..., :N_LAGS], -8, 8), jnp.clip(row.gaps[..., :N_GAPS], -30, 30)], -1)
 
 
-def blank(n: int, dtype: object) -> Memory:
-    """No memory: β = 0, of ``n`` inputs of which the last are the gaps. Older lags start with a stronger prior."""
-    lag = np.concatenate([np.arange(1, n - N_GAPS + 1), np.full(N_GAPS, 2.0)])
-    return Memory(jnp.zeros((n,), dtype), jnp.diag(jnp.asarray(1 / (RIDGE * lag**2), dtype)))
+def prior_variance(n_lags: int, n_gaps: int) -> np.ndarray:
+    """Prior variances (p,) of the weights, times the ridge: older lags, and the gaps, start more firmly at zero."""
+    lags = np.arange(1, min(n_lags, N_LAGS) + 1)
+    return 1.0 / np.concatenate([lags, np.full(min(n_gaps, N_GAPS), 2)]) ** 2
+
+
+def blank(prior: np.ndarray, dtype: object) -> Memory:
+    """No memory: β = 0, with the variances of :func:`prior_variance`."""
+    return Memory(jnp.zeros(prior.shape, dtype), jnp.diag(jnp.asarray(prior / RIDGE, dtype)))
 
 
 def follow(state: Memory, f: Array, u: Array, v: Array) -> Memory:

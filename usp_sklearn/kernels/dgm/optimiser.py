@@ -39,7 +39,7 @@ def descend(params: Any, state: Guarded, grads: Any, rate: Array | float) -> tup
     >>> int(state.clipped), int(state.halvings)
     (6, 1)
     """
-    norm = optax.global_norm(grads)
+    norm = optax.tree.norm(grads)
     fine = jnp.isfinite(norm)
     over = ~(norm <= MAX_NORM)
     shrink = jnp.where(fine, jnp.minimum(1.0, MAX_NORM / jnp.maximum(norm, 1e-300)), 0.0)

@@ -35,7 +35,7 @@ def entropy_difference(values: Array, terminal: Array, bins: int = BINS) -> Arra
 
     def entropy(v: Array) -> Array:
         rank = (v - low) / jnp.where(width > 0, width, 1.0)
-        below = (rank[:, None] < edges).mean(0)
+        below = (rank[:, None] < edges).astype(v.dtype).mean(0)
         p = jnp.diff(below, prepend=0.0, append=1.0)
         return -(p * jnp.log(jnp.where(p > 0, p, 1.0))).sum()
 

@@ -44,11 +44,12 @@ class Walk(NamedTuple):
     step_ms: float
 
 
-def walk(make: Any, X: Any, y: Any, known: int, compilations: common.Compilations, bar: Any) -> Walk:
+def walk(make: Any, X: Any, y: Any, known: int, compilations: common.Compilations, bar: Any, name: str) -> Walk:
     """Fit on the first ``known`` rows, then issue and learn the rest in chunks."""
     start = time.perf_counter()
     model = make(width=WIDTH, n_level=X.shape[1] - WIDTH, random_state=0).fit(X[:known], y[:known])
     fit_seconds = time.perf_counter() - start
+    bar.set_description(f"{name}, walk")
     parts, clean_seconds, clean_steps = [], 0.0, 0
     for a in range(known, len(X), CHUNK):
         rows = slice(a, min(a + CHUNK, len(X)))
@@ -119,8 +120,8 @@ def main() -> None:
     runs: dict[str, Walk] = {}
     with tqdm(total=len(MODELS) * len(truth), unit="step", dynamic_ncols=True) as bar:
         for name, make in MODELS.items():
-            bar.set_description(name)
-            runs[name] = walk(make, X, y, known, compilations, bar)
+            bar.set_description(f"{name}, fit")
+            runs[name] = walk(make, X, y, known, compilations, bar, name)
 
     scores = pd.DataFrame([score(name, run, truth) for name, run in runs.items()])
     scores.insert(2, "ratio", scores["crps"] / scores["crps"].iloc[-1])

@@ -1,7 +1,7 @@
 """HolderTransformer: how rough each window is, as columns."""
 
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +28,8 @@ class HolderTransformer(TransformerMixin, BaseEstimator):
         The window is the last ``width`` columns of X, oldest value first. Default: all columns.
     method : {"auto", "wtmm", "structure"}
         Wavelet transform modulus maxima, or structure functions (scaling of mean absolute increments).
-        ``"auto"`` takes the maxima from 1,024 values on: below, their error is larger on every law tried.
+        ``"auto"`` takes the maxima from 1,024 values on, where they are the safer choice if the series may be
+        multifractal; on monofractal series structure functions are the more precise at every length.
     backend : {"jax", "pywavelets"}
         Who computes the wavelet transform. The results agree to 1e-6.
     cone : float
@@ -61,7 +62,7 @@ class HolderTransformer(TransformerMixin, BaseEstimator):
     (3, 5)
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "width": [Interval(Integral, 1, None, closed="left"), None],
         "method": [StrOptions({"auto", "wtmm", "structure"})],
         "backend": [StrOptions({"jax", "pywavelets"})],
@@ -87,12 +88,13 @@ class HolderTransformer(TransformerMixin, BaseEstimator):
     def fit(self, X: ArrayLike, y: Any = None) -> "HolderTransformer":
         """Check the parameters against X (n, n_features); ``y`` is ignored."""
         self._validate_params()
-        X = validate_data(self, X, dtype=np.float64)
-        width = X.shape[1] if self.width is None else self.width
-        if width > X.shape[1]:
+        values: NDArray[np.float64] = validate_data(self, X, dtype=np.float64)
+        n_columns = values.shape[1]
+        width = n_columns if self.width is None else self.width
+        if width > n_columns:
             raise ValueError(
                 f"The 'width' parameter of {type(self).__name__} must be at most the number of columns of X, "
-                f"{X.shape[1]}. Got {width} instead."
+                f"{n_columns}. Got {width} instead."
             )
         self.width_ = int(width)
         return self
@@ -100,24 +102,25 @@ class HolderTransformer(TransformerMixin, BaseEstimator):
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """Identify each row: (n, 5), columns as in :meth:`get_feature_names_out`."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        values: NDArray[np.float64] = validate_data(self, X, dtype=np.float64, reset=False)
+        n, n_columns = values.shape
         width = self.width_
         # Few shapes reach the compiler: widths go up to a power of two, rows go through in equal chunks.
         length = max(_SHORTEST, 1 << (width - 1).bit_length())
         rows = int(np.clip(_VALUES // length, 1, _ROWS))
-        windows = np.pad(X[:, X.shape[1] - width :], ((0, -X.shape[0] % rows), (length - width, 0)), mode="edge")
+        windows = np.pad(values[:, n_columns - width :], ((0, -n % rows), (length - width, 0)), mode="edge")
         if self.method == "auto":
             method = "wtmm" if width >= AUTO_LENGTH else "structure"
         else:
             method = self.method
         # Options the method doesn't use must not make new programs.
-        static = {"n_scales": self.n_scales, "backend": self.backend} if method == "wtmm" else {}
+        static: dict[str, Any] = {"n_scales": self.n_scales, "backend": self.backend} if method == "wtmm" else {}
         with runtime.precision():
             chunks = [
                 np.stack(identify_rows(chunk, float(width), float(self.cone), method=method, **static), axis=1)
                 for chunk in windows.reshape(-1, rows, length)
             ]
-        return np.concatenate(chunks)[: X.shape[0]]
+        return np.concatenate(chunks)[:n]
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Names of the output columns; ``input_features`` is only checked."""

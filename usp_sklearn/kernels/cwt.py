@@ -87,15 +87,21 @@ def cwt(signal: Array, scales: Sequence[float] | np.ndarray, precision: int = PR
 def cwt_pywt(signal: Array, scales: Sequence[float] | np.ndarray, precision: int = PRECISION) -> Array:
     """The same transform by PyWavelets on the host, through ``jax.pure_callback``; keeps the signal's dtype."""
     concrete = np.asarray(scales, float)
+    dtype = np.dtype(signal.dtype)
+    # Raw words cross the border: the host side of a callback may run in a thread where x64 is off,
+    # and JAX would round float64 arguments to float32 there.
+    words = jax.lax.bitcast_convert_type(signal, jnp.uint32).reshape(-1)
 
     def host(values: np.ndarray) -> np.ndarray:
         import pywt
 
-        rows = np.asarray(values)
-        flat = rows.reshape(-1, rows.shape[-1])
-        # One call per row: PyWavelets moves a batch axis by reshape and gives the scales first.
-        out = np.stack([pywt.cwt(row, concrete, "gaus1", precision=precision)[0] for row in flat])
-        return out.reshape(*rows.shape[:-1], *out.shape[1:]).astype(rows.dtype)
+        bits = np.ascontiguousarray(values)
+        rows = bits.reshape(-1, bits.shape[-1]).view(dtype)
+        out = np.stack([pywt.cwt(row, concrete, "gaus1", precision=precision)[0] for row in rows])
+        return out.astype(dtype).view(np.uint32).reshape(*bits.shape[:-1], -1)
 
-    shape = jax.ShapeDtypeStruct((concrete.size, *signal.shape), signal.dtype)
-    return jax.pure_callback(host, shape, signal, vmap_method="expand_dims")
+    shape = jax.ShapeDtypeStruct((concrete.size * words.size,), jnp.uint32)
+    found = jax.pure_callback(host, shape, words, vmap_method="expand_dims")
+    per = dtype.itemsize // 4
+    found = found.reshape((concrete.size, signal.shape[0]) + ((per,) if per > 1 else ()))
+    return jax.lax.bitcast_convert_type(found, dtype)

@@ -39,16 +39,16 @@ class Identification(NamedTuple):
 
 def _covariance(n: int, lags: list[int]) -> np.ndarray:
     """Cov(log M(l), log M(m)) to first order for Brownian motion seen at ``n`` times."""
-    reach = np.arange(-max(lags), max(lags) + 1)
+    shift = np.arange(-max(lags), max(lags) + 1)
     out = np.zeros((len(lags), len(lags)))
-    for i, l in enumerate(lags):
+    for i, k in enumerate(lags):
         for j, m in enumerate(lags):
-            # Increments over (s, s+l] and (s+k, s+k+m] share their overlap.
-            shared = np.clip(np.minimum(l, reach + m) - np.maximum(0, reach), 0, None)
-            rho = shared / np.sqrt(l * m)
-            cov = (np.sqrt(np.clip(1 - rho**2, 0, None)) + rho * np.arcsin(np.minimum(rho, 1.0)) - 1)
-            pairs = np.clip(np.minimum(n - l, n - m - reach) - np.maximum(0, -reach), 0, None)
-            out[i, j] = (cov * pairs).sum() / ((n - l) * (n - m))
+            # Increments over (t, t + k] and (t + shift, t + shift + m] are correlated by their overlap.
+            shared = np.clip(np.minimum(k, shift + m) - np.maximum(0, shift), 0, None)
+            rho = shared / np.sqrt(k * m)
+            cov = np.sqrt(np.clip(1 - rho**2, 0, None)) + rho * np.arcsin(np.minimum(rho, 1.0)) - 1
+            pairs = np.clip(np.minimum(n - k, n - m - shift) - np.maximum(0, -shift), 0, None)
+            out[i, j] = (cov * pairs).sum() / ((n - k) * (n - m))
     return out
 
 

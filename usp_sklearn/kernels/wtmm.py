@@ -77,8 +77,10 @@ def _nearest(mask: Array) -> Array:
     """Position of the nearest True at each position, along the last axis; far outside where there is none."""
     n = mask.shape[-1]
     i = jnp.arange(n)
-    left = jax.lax.cummax(jnp.where(mask, i, -4 * n), axis=mask.ndim - 1)
-    right = jax.lax.cummin(jnp.where(mask, i, 5 * n), axis=mask.ndim - 1, reverse=True)
+    # One running maximum serves both directions: it is the costliest thing here to compile.
+    both = jnp.stack([mask, mask[..., ::-1]])
+    last = jax.lax.cummax(jnp.where(both, i, -4 * n), axis=mask.ndim)
+    left, right = last[0], n - 1 - last[1][..., ::-1]
     return jnp.where(i - left <= right - i, left, right)
 
 
@@ -89,11 +91,18 @@ def _slope(y: Array, x: Array, w: Array) -> Array:
     return (y * (w * dx)).sum(-1) / jnp.maximum((w * dx * dx).sum(), 1e-300)
 
 
-def skeleton(modulus: Array, scales: Grid, cone: Array | float = 1.5) -> Skeleton:
+def _supported(scales: Grid, width: Array | int, dtype: jnp.dtype) -> Array:
+    """Which scales (all of them) are fitted for ``width`` real values: a ≤ max(width/8, an octave)."""
+    a = jnp.asarray(scales.scales, dtype)
+    limit = jnp.maximum(jnp.asarray(width, dtype) / 8, 2 * a[scales.roots] * (1 + _NOISE))
+    return (a <= limit) & (jnp.arange(a.size) >= scales.roots)
+
+
+def skeleton(modulus: Array, width: Array | int, scales: Grid, cone: Array | float = 1.5) -> Skeleton:
     """Chain the maxima of T (S, n) into lines: each maximum to the nearest one a scale finer, |Δb| ≤ cone·a.
 
     Only lines that reach the finest scale count, and a finer maximum continues one line only, its nearest.
-    ``modulus`` covers all of ``scales``.
+    ``modulus`` covers all of ``scales``; the last ``width`` positions are real.
     """
     n = modulus.shape[1]
     dtype = modulus.dtype
@@ -104,16 +113,16 @@ def skeleton(modulus: Array, scales: Grid, cone: Array | float = 1.5) -> Skeleto
     maxima = rises & (modulus >= beside[:, 2:] * (1 - _NOISE)) & (modulus > _NOISE * modulus.max())
     log_t = jnp.log(jnp.where(maxima, modulus, 1.0))
     log_a = jnp.log(jnp.asarray(scales.scales, dtype))
-    fitted = jnp.arange(scales.scales.size) >= scales.roots
-    enough = (scales.scales.size - scales.roots) // 2
+    fitted = _supported(scales, width, dtype)
+    enough = fitted.sum() // 2
     ahead = n - 1 - i
 
-    finer, coarser = maxima[:-1], maxima[1:]
-    child = _nearest(finer)
+    near = _nearest(maxima)
+    child = near[:-1]
     at = jnp.clip(child, 0, n - 1)
-    back = jnp.take_along_axis(_nearest(coarser), at, axis=1)
+    back = jnp.take_along_axis(near[1:], at, axis=1)
     reach = cone * jnp.asarray(scales.scales[1:], dtype)[:, None]
-    linked = coarser & (jnp.abs(child - i) <= reach) & (back == i)
+    linked = maxima[1:] & (jnp.abs(child - i) <= reach) & (back == i)
 
     def step(carry: tuple, level: tuple) -> tuple:
         sup, alive, end, sums, best = carry
@@ -142,9 +151,10 @@ def skeleton(modulus: Array, scales: Grid, cone: Array | float = 1.5) -> Skeleto
         (jnp.asarray(-0.5, dtype), jnp.asarray(jnp.nan, dtype)),
     )
     levels = (log_t[1:], linked, at, log_a[1:], fitted[1:])
-    carry, (sup, on) = jax.lax.scan(step, first, levels)
-    keep = scales.roots - 1
-    return Skeleton(sup[keep:], on[keep:], carry[-1][1])
+    scanned: tuple[tuple, tuple[Array, Array]] = jax.lax.scan(step, first, levels)
+    carry, rest = scanned
+    sup, on = (x[scales.roots - 1 :] for x in rest)
+    return Skeleton(sup, on, carry[-1][1])
 
 
 def log_partition(lines: Skeleton) -> Array:
@@ -165,13 +175,10 @@ def log_partition(lines: Skeleton) -> Array:
 
 
 def _regression(lines: Skeleton, width: Array | int, scales: Grid) -> tuple[Array, Array]:
-    """log a (S,) of the fitted scales and their weights, 0 beyond the window's reach.
-
-    The number of lines falls as 1/a, but neighbouring scales share theirs: a^{−3/4} has the lower error.
-    """
+    """log a (S,) of the fitted scales and their weights: the number of lines expected, 0 beyond the window's reach."""
     a = jnp.asarray(scales.scales[scales.roots :], lines.log_sup.dtype)
-    limit = jnp.maximum(jnp.asarray(width, a.dtype) / 8, 2 * a[0] * (1 + _NOISE))
-    return jnp.log(a), jnp.where((a <= limit) & lines.on_line.any(1), a**-0.75, 0.0)
+    fitted = _supported(scales, width, a.dtype)[scales.roots :]
+    return jnp.log(a), jnp.where(fitted & lines.on_line.any(1), 1 / a, 0.0)
 
 
 def tau(lines: Skeleton, width: Array | int, scales: Grid) -> Array:
@@ -223,7 +230,7 @@ def wtmm(
     True
     """
     scales = grid(window.shape[0], n_scales)
-    lines = skeleton(moduli(window, width, scales.scales, backend), scales, cone)
+    lines = skeleton(moduli(window, width, scales.scales, backend), width, scales, cone)
     x, weight = _regression(lines, width, scales)
     live = (weight > 0).sum() >= 2
     mean, left = _mean_log(lines, width)

@@ -108,15 +108,21 @@ def test_exponent_of_fractional_brownian_motion(hurst):
     assert np.mean([float(f.spectrum_width) for f in found]) < 0.3
 
 
-@pytest.mark.parametrize("seed", [None, 0])
-def test_binomial_cascade(seed):
-    x = binomial_cascade(0.3, 12, None if seed is None else np.random.default_rng(seed))
-    got, want = np.asarray(_lines(x)[3]), binomial_tau(0.3, wtmm.ORDERS)
-    # Five per cent of τ, and of one where τ passes through zero.
-    assert np.max(np.abs(got - want) / np.maximum(np.abs(want), 1.0)) < 0.05
+def test_binomial_cascade():
+    x = binomial_cascade(0.3, 12)
+    want = binomial_tau(0.3, wtmm.ORDERS)
+    # A share of τ, and of one where τ passes through zero.
+    size = np.maximum(np.abs(want), 1.0)
+    assert np.max(np.abs(np.asarray(_lines(x)[3]) - want) / size) < 0.02
     # Exponents from −log₂ 0.7 to −log₂ 0.3; the orders used cover all but a little of it.
-    width = float(QUICK(x, float(x.size)).spectrum_width)
-    assert 1.0 < width < 1.3
+    assert 1.0 < float(QUICK(x, float(x.size)).spectrum_width) < 1.3
+
+
+def test_cascades_with_random_sides_on_average():
+    # One realisation scatters: of 40 the median error was 4.4 per cent, the largest 12; hence the mean of 20.
+    found = [_lines(binomial_cascade(0.3, 12, np.random.default_rng(seed)))[3] for seed in range(20)]
+    want = binomial_tau(0.3, wtmm.ORDERS)
+    assert np.max(np.abs(np.mean(found, axis=0) - want) / np.maximum(np.abs(want), 1.0)) < 0.05
 
 
 def test_holder_exponent_is_the_mode_of_the_legendre_spectrum():

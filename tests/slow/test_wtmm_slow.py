@@ -4,9 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from tests.fractals import binomial_cascade, binomial_tau, fbm
+from tests.fractals import fbm
 from usp_sklearn.core.identification import AUTO_LENGTH, identify_rows
-from usp_sklearn.kernels import wtmm
 
 N, PATHS = 4096, 50
 
@@ -31,14 +30,6 @@ def test_fractional_brownian_motion(hurst):
     assert s.std() < w.std() < 3 * s.std()
     for found, se in ((w, wse), (s, sse)):
         assert 0.7 < se / found.std() < 1.5
-
-
-def test_cascades_on_average():
-    grid = wtmm.grid(N)
-    read = jax.jit(lambda x: wtmm.tau(wtmm.skeleton(wtmm.moduli(x, N, grid.scales), N, grid), N, grid))
-    found = np.mean([read(binomial_cascade(0.3, 12, np.random.default_rng(s))) for s in range(20)], axis=0)
-    want = binomial_tau(0.3, wtmm.ORDERS)
-    assert np.max(np.abs(found - want) / np.maximum(np.abs(want), 1.0)) < 0.03
 
 
 def _multifractal_walk(lam2, n, paths, rng):

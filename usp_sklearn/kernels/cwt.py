@@ -24,7 +24,7 @@ def dyadic_scales(n: int, n_scales: int = 40, j_min: float = 1.0, j_max: float =
     """Scales 2^j in samples, j evenly spaced, those a window of ``n`` values carries (a ≤ max(n/8, 2^(j_min+1))).
 
     >>> dyadic_scales(4096).size, round(float(dyadic_scales(64).max()), 2)
-    (40, 7.66)
+    (40, 7.58)
     """
     scales = 2.0 ** np.linspace(j_min, j_max, n_scales)
     return scales[scales <= max(n / 8, 2.0 ** (j_min + 1))]

@@ -42,7 +42,7 @@ def _forecasts(y_true: Array, y_pred: ArrayLike, last: int, what: str) -> Array:
 def _average(losses: Array, sample_weight: ArrayLike | None) -> float:
     """Mean over everything, rows weighted."""
     by_row = losses.reshape(len(losses), -1).mean(axis=1)
-    return float(np.average(by_row, weights=sample_weight))
+    return float(np.average(by_row, weights=None if sample_weight is None else np.asarray(sample_weight, np.float64)))
 
 
 def _pinball(y: Array, q: Array, levels: Array) -> Array:

@@ -152,8 +152,9 @@ def make_merton(
     if not return_ideal:
         return y
     k = np.arange(int(stats.poisson.isf(1e-14, intensity)) + 2)
-    parts = stats.poisson.pmf(k, intensity), drift + jump_mean * k, np.sqrt(sigma**2 + jump_scale**2 * k)
-    return y, lambda levels: y[:-1, None] + _mixture_quantiles(*(p[None] for p in parts), levels)
+    weights, means = stats.poisson.pmf(k, intensity), drift + jump_mean * k
+    scales = np.sqrt(sigma**2 + jump_scale**2 * k)
+    return y, lambda levels: y[:-1, None] + _mixture_quantiles(weights[None], means[None], scales[None], levels)
 
 
 def make_fgn(

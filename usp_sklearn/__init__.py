@@ -3,7 +3,9 @@
 >>> from usp_sklearn import JKOPredictor, sliding_window
 """
 
+from .api.aggregator import JKOAggregator
 from .api.distribution import PredictiveDistribution
+from .api.holder import HolderTransformer
 from .api.metrics import coverage_score, crps_score, crps_scorer, interval_score, pinball_score, pinball_scorer
 from .api.predictor import (
     DGMPredictor,
@@ -13,6 +15,7 @@ from .api.predictor import (
     SignaturePredictor,
 )
 from .api.stream import Stream
+from .api.warmup import warm_up
 from .api.windows import SlidingWindow, WindowBuffer, sliding_window
 from .io import datasets
 from .runtime import configure
@@ -21,6 +24,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DGMPredictor",
+    "HolderTransformer",
+    "JKOAggregator",
     "JKOPredictor",
     "JumpDiffusionPredictor",
     "LevyPredictor",
@@ -38,4 +43,5 @@ __all__ = [
     "pinball_score",
     "pinball_scorer",
     "sliding_window",
+    "warm_up",
 ]

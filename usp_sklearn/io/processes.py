@@ -151,8 +151,8 @@ def make_merton(
     y = np.cumsum(drift + sigma * rng.standard_normal(n) + jumps)
     if not return_ideal:
         return y
-    k = np.arange(int(stats.poisson.isf(1e-14, intensity)) + 2)
-    weights, means = stats.poisson.pmf(k, intensity), drift + jump_mean * k
+    k = np.arange(int(stats.poisson.isf(1e-14, intensity)) + 2, dtype=np.float64)
+    weights, means = np.asarray(stats.poisson.pmf(k, intensity), np.float64), drift + jump_mean * k
     scales = np.sqrt(sigma**2 + jump_scale**2 * k)
     return y, lambda levels: y[:-1, None] + _mixture_quantiles(weights[None], means[None], scales[None], levels)
 

@@ -37,9 +37,17 @@ def test_parameters_recovered_from_5000_draws(alpha, beta):
         rows.append([got.alpha - alpha, got.beta - beta, got.scale / 2 - 1, (got.loc - 7) / 2])
         errors.append(np.asarray(got.errors) / [1, 1, 2, 2])
     rmse = np.sqrt(np.mean(np.square(np.array(rows, float)), axis=0))
-    assert np.all(rmse < [0.04, 0.1, 0.03, 0.03]), rmse
-    inside = np.isfinite(np.nanmean(errors, axis=0)) if abs(beta) < 1 else np.array([True, False, True, True])
-    ratio = rmse[inside] / np.nanmean(np.array(errors), axis=0)[inside]
+    bound = np.nanmean(np.where(np.isfinite(errors), errors, np.nan)[:, [0, 2, 3]], axis=0)
+    if abs(beta) < 1:
+        bound = np.insert(bound, 1, np.nanmean(np.array(errors)[:, 1]))
+    else:  # the likelihood holds β at its bound: no error is given, and nothing to be compared with
+        bound = np.insert(bound, 1, 0.0)
+    # Fisher's bound for n = 5000 is itself above the floor for β at α = 1.9 (0.12) and touches it for γ at α ≤ 1.1
+    # (1.9 %): there the estimator has to reach the bound, up to the noise of 40 repetitions
+    floor = np.array([0.04, 0.1, 0.02, 0.03])
+    assert np.all(rmse < np.where(bound > 0.9 * floor, 1.3 * bound, floor)), (rmse, bound)
+    known = bound > 0
+    ratio = rmse[known] / bound[known]
     assert np.all((ratio > 0.6) & (ratio < 1.5)), ratio
 
 

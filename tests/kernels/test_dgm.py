@@ -65,6 +65,11 @@ def _start():
     return kolmogorov.init(KEY, width=32, reach=2.0)
 
 
+def _spoiled(net):
+    """The net with a random output layer, which starts at zero otherwise."""
+    return net._replace(weights=net.weights.at[-1].set(0.3 * jax.random.normal(KEY, net.weights.shape[1:])))
+
+
 def _error(trainer, coefficients):
     mu, sigma = (lambda x: coefficients(x)[0]), (lambda x: coefficients(x)[1])
     exact = np.stack([density_cdf(mu, sigma, s, POINTS) for s in STATES])
@@ -83,7 +88,7 @@ def test_ou_cdf_is_exact_and_training_keeps_it():
 def test_ou_is_learned_from_a_wrong_start():
     """With a random output layer the exact start is spoiled; the residual alone leads back."""
     start = _start()
-    spoiled = start._replace(net=start.net._replace(last=jax.random.normal(KEY, start.net.last.shape) * 0.3))
+    spoiled = start._replace(net=_spoiled(start.net))
     assert _error(spoiled, OU) > 0.05
     assert _error(_train(spoiled, OU)[0], OU) < 0.008
 
@@ -103,8 +108,7 @@ def test_nonlinear_diffusions_against_finite_differences(coefficients):
 
 def test_residual_matches_the_equation_by_finite_differences():
     """√τ·residual of g = Φ⁻¹(V), with every derivative of V taken by differences of the public cdf's score."""
-    net = _start().net
-    net = net._replace(last=jax.random.normal(KEY, net.last.shape) * 0.3)
+    net = _spoiled(_start().net)
     q, x, z = np.array([0.5, 0.9]), np.array([0.3, -0.8]), np.array([0.7, -1.1])
     mu, sigma = SLOPED(x)
     k = x + z * sigma * q
@@ -155,7 +159,9 @@ def test_linear_quadratic_control_against_riccati():
 
     p, c = solve_ivp(riccati, [0, 1], [last, 0], rtol=1e-10, atol=1e-12).y[:, -1]
     solution, _ = pde.solve_pde(
-        lambda x, v_x, v_xx: a * x[0] * v_x[0] - b * b / (4 * r) * v_x[0] ** 2 + q * x[0] ** 2 + 0.5 * s * s * v_xx[0, 0],
+        lambda x, v_x, v_xx: (
+            a * x[0] * v_x[0] - b * b / (4 * r) * v_x[0] ** 2 + q * x[0] ** 2 + 0.5 * s * s * v_xx[0, 0]
+        ),
         lambda x: last * x[0] ** 2,
         None,
         (np.array([-1.5]), np.array([1.5])),

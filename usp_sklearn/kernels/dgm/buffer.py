@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-
 from scipy.special import ndtri
 
 from ..law import LEVELS, cell_weights
@@ -55,7 +54,9 @@ def push(buffer: Buffer, value: Array, mark: Array | float = 0.0) -> Buffer:
     def shift(a: Array, new: Array | float) -> Array:
         left = jnp.concatenate([a[1:], a[-1:]])
         right = jnp.concatenate([a[:1], a[:-1]])
-        moved = jnp.where((index >= gone) & (index < kept_below), left, jnp.where((index > kept_below) & (index <= gone), right, a))
+        moved = jnp.where(
+            (index >= gone) & (index < kept_below), left, jnp.where((index > kept_below) & (index <= gone), right, a)
+        )
         return jnp.where(index == kept_below, jnp.asarray(new, a.dtype), moved)
 
     return Buffer(

@@ -6,7 +6,6 @@ V solves Kolmogorov's backward equation for the drift and volatility that :mod:`
 standardised generalised residuals, normal if the diffusion is right and corrected by as much as the data insist on.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -61,9 +60,10 @@ def init(key: Array, prior: np.ndarray, dtype: object) -> Diffusion:
     trainer = kolmogorov.init(key, reach=X_MAX, dtype=dtype)
     cov = jnp.asarray(np.linalg.inv(PRIOR), dtype)
     residuals = buffers.empty(BUFFER, dtype)
-    parts = volatility.calm(dtype), memory.blank(prior, dtype), jnp.zeros((), jnp.int32)
-    state = Diffusion(field, cov, trainer, residuals, *parts, None)
-    return state._replace(watch=look(state))
+    one = jnp.ones((), dtype)
+    seen = Watch(0 * one, one, jnp.zeros((), bool))
+    parts = volatility.calm(dtype), memory.blank(prior, dtype), jnp.zeros((), jnp.int32), seen
+    return Diffusion(field, cov, trainer, residuals, *parts)
 
 
 def _place(anchor: Anchor, last: Array, target: Array) -> tuple[Array, Array]:
@@ -99,7 +99,9 @@ def fit(state: Diffusion, anchor: Anchor, rows: Row, targets: Array, mask: Array
     unit = jnp.where(mask, rows.scale, 0.0).sum() / n / anchor.spread
     scale = (jnp.minimum(size, 5 * mean) * weight).sum() / n / volatility.MEAN_ABS
     scale = jnp.maximum(scale, jnp.maximum(1e-3 * unit, 1e-12))
-    start = pack(Field(jnp.zeros_like(state.field.drift), jnp.zeros_like(state.field.shape).at[-1].set(jnp.log(scale)), scale))
+    start = pack(
+        Field(jnp.zeros_like(state.field.drift), jnp.zeros_like(state.field.shape).at[-1].set(jnp.log(scale)), scale)
+    )
     field, cov = scoring(start, scale, x, move, weight)
 
     def turn(carry: tuple[Field, Trainer], plan: tuple[Array, Array]) -> tuple[tuple[Field, Trainer], Array]:
@@ -114,7 +116,10 @@ def fit(state: Diffusion, anchor: Anchor, rows: Row, targets: Array, mask: Array
         z = _residual(trainer, field, x, move)
         return (polish(field, cov, start, z, x, weight), trainer), loss
 
-    plans = (jnp.array([FIT_STEPS, REFIT_STEPS, REFIT_STEPS]), jnp.array([FIT_RATE, FIT_RATE / 2, FIT_RATE / 2], x.dtype))
+    plans = (
+        jnp.array([FIT_STEPS, REFIT_STEPS, REFIT_STEPS]),
+        jnp.array([FIT_RATE, FIT_RATE / 2, FIT_RATE / 2], x.dtype),
+    )
     (field, trainer), loss = jax.lax.scan(turn, (field, state.trainer), plans)
     z = _residual(trainer, field, x, move)
 

@@ -85,7 +85,9 @@ def precision(unit: Array) -> Array:
     return base + unit**2 * slope + unit**4 * fast
 
 
-def recurse(weights: Array, cov: Array, x: Array, innovation: Array, noise: float, forget: float) -> tuple[Array, Array]:
+def recurse(
+    weights: Array, cov: Array, x: Array, innovation: Array, noise: float, forget: float
+) -> tuple[Array, Array]:
     """One step of recursive least squares: weights (p,), covariance (p, p), regressors (p,), innovation ().
 
     The covariance is capped, so that a regressor that never moves cannot blow it up while the past is forgotten.

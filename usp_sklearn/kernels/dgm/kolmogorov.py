@@ -15,7 +15,6 @@ References: Sirignano & Spiliopoulos (2018), DGM; Ozaki (1992), local linearisat
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -36,14 +35,19 @@ _STRIDES = tuple(float(np.sqrt(p) % 1) for p in (2.0, 3.0, 5.0))
 
 
 class Net(NamedTuple):
-    """Two hidden tanh layers: weights (5, w), (w, w), (w,) and biases; ``reach`` () is the half-width of the x domain."""
+    """Two hidden tanh layers of width w in one array, so that the optimiser moves one leaf.
 
-    first: Array
-    bias1: Array
-    second: Array
-    bias2: Array
-    last: Array
+    ``weights`` (w + 8, w): rows are the first layer (5) and its bias, the second (w) and its bias, the output;
+    ``reach`` () is the half-width of the x domain.
+    """
+
+    weights: Array
     reach: Array
+
+    def layers(self) -> tuple[tuple[Array, Array], tuple[Array, Array], Array]:
+        """((first, bias), (second, bias), output)."""
+        w = self.weights
+        return (w[:N_INPUTS], w[N_INPUTS]), (w[N_INPUTS + 1 : -2], w[-2]), w[-1]
 
 
 class Trainer(NamedTuple):
@@ -62,18 +66,10 @@ def init(key: Array, width: int = 24, reach: float = 3.0, dtype: Any = None) -> 
     >>> float(cdf(trainer.net, ou, 1.0, 0.5, 0.5 * np.exp(-1.0)).round(6))     # the median of OU, exactly
     0.5
     """
-    k1, k2, k3, k4 = jax.random.split(key, 4)
     dtype = dtype or jnp.result_type(float)
-    normal = partial(jax.random.normal, dtype=dtype)
-    net = Net(
-        normal(k1, (N_INPUTS, width)) * 0.8,
-        normal(k3, (width,)) * 0.5,
-        normal(k2, (width, width)) / np.sqrt(width),
-        normal(k4, (width,)) * 0.2,
-        jnp.zeros((width,), dtype),
-        jnp.asarray(reach, dtype),
-    )
-    return Trainer(net, start(net._replace(reach=jnp.zeros((), dtype))), jnp.zeros((), jnp.int32))
+    spread = np.concatenate([[0.8] * N_INPUTS, [0.5], [width**-0.5] * width, [0.2], [0.0]])
+    weights = jax.random.normal(key, (width + N_INPUTS + 3, width), dtype) * spread[:, None]
+    return Trainer(Net(weights, jnp.asarray(reach, dtype)), start(weights), jnp.zeros((), jnp.int32))
 
 
 def expm1_ratio(a: Array) -> Array:
@@ -88,15 +84,19 @@ def flow(coefficients: Coefficients, tau: Array | float, x: Array) -> tuple[Arra
 
     A few exponential (Rosenbrock) steps, exact for Ornstein–Uhlenbeck.
     """
+    x, tau = jnp.broadcast_arrays(x, jnp.asarray(tau, x.dtype))
     mu, slope, s, _ = _slopes(coefficients, x)
     dt = tau / STAGES
-    mean, var = x, jnp.zeros_like(x)
-    for _ in range(STAGES):
+
+    def stage(_: int, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        mean, var, mu, slope, s = carry
         mean = mean + mu * dt * expm1_ratio(jnp.minimum(slope * dt, 1.0))
         mu, after, s_after, _ = _slopes(coefficients, mean)
         a = jnp.minimum((slope + after) * dt, 2.0)
         var = var * jnp.exp(a) + 0.5 * (s * s + s_after * s_after) * dt * expm1_ratio(a)
-        slope, s = after, s_after
+        return mean, var, mu, after, s_after
+
+    mean, var, *_ = jax.lax.fori_loop(0, STAGES, stage, (x, jnp.zeros_like(x), mu, slope, s))
     return mean, var
 
 
@@ -133,27 +133,31 @@ def score(net: Net, coefficients: Coefficients, tau: Array | float, x: Array, z:
     """
     q = jnp.sqrt(jnp.asarray(tau, z.dtype))
     lead, inputs = _lead(coefficients, net.reach, q, x, jnp.clip(z, -Z_MAX, Z_MAX))
-    h = jnp.tanh(inputs @ net.first + net.bias1)
-    return z + q * (lead + jnp.tanh(h @ net.second + net.bias2) @ net.last)
+    (first, bias1), (second, bias2), out = net.layers()
+    h = jnp.tanh(inputs @ first + bias1)
+    return z + q * (lead + jnp.tanh(h @ second + bias2) @ out)
 
 
 def cdf(net: Net, coefficients: Coefficients, tau: Array | float, x: Array, k: Array) -> Array:
     """V(τ, x; k) = P(X_{t+τ} ≤ k | X_t = x), broadcasting x and k; τ > 0."""
-    x, k = jnp.asarray(x, net.last.dtype), jnp.asarray(k, net.last.dtype)
+    x, k = jnp.asarray(x, net.weights.dtype), jnp.asarray(k, net.weights.dtype)
     _, sigma = coefficients(x)
     z = (k - x) / (sigma * jnp.sqrt(jnp.asarray(tau, x.dtype)))
     return jax.scipy.special.ndtr(score(net, coefficients, tau, x, z))
 
 
 class _Known(NamedTuple):
-    """What the residual needs at the collocation points, each (n,) or (n, 5): nothing here depends on the weights."""
+    """What the residual needs at the collocation points, each (n,): nothing here depends on the weights.
+
+    ``lead`` (4, n) and ``inputs`` (4n, 5) hold values, then derivatives along u, v and v twice.
+    """
 
     q: Array
     z: Array
     bend: Array
     pull: Array
     skew: Array
-    lead: tuple[Array, Array, Array, Array]
+    lead: Array
     inputs: Array
 
 
@@ -166,36 +170,37 @@ _SECOND = np.array([-490, 2, -27, 270, 270, -27, 2]) / 180
 
 def _known(coefficients: Coefficients, reach: Array, q: Array, x: Array, z: Array) -> _Known:
     """Coefficients of the residual, and the leading term and inputs with derivatives along u, v and v twice."""
-    slopes = partial(_slopes, coefficients)
-    (mu, _, sigma, s1), (_, _, _, s2) = jax.jvp(slopes, (x,), (jnp.ones_like(x),))
+    h = float(jnp.finfo(q.dtype).eps) ** 0.25
+    mu, sigma = coefficients(x)
+    after, before = coefficients(x + h)[1], coefficients(x - h)[1]
+    s1, s2 = (after - before) / (2 * h), (after - 2 * sigma + before) / (h * h)
     a = 1 + z * q * s1
     c = s1 * (1 + a) - z * q * (sigma * s2 - s1 * s1)
     # the leading part is given, not learned: central differences of one evaluation compile an order of magnitude
     # faster than nested derivatives of the flow. Sixth order on a wide step, so that rounding stays near 1e-11: a
     # narrow one would amplify it to 1e-7 in the net, and equal inputs would no longer give equal laws
-    du, dv = (q, 0.0, -z - q * c), (0.0, q * sigma, -a)
-    steps = [s * STEP for s in (0, *_OFFSETS)]
-    along = [(s, d) for d in (du, dv) for s in steps[(d is dv) :]]
-    points = [jnp.concatenate([p + s * d[i] for s, d in along]) for i, p in enumerate((q, x, z))]
-    first, second = (jnp.asarray(w, q.dtype) for w in (_FIRST / STEP, _SECOND / STEP**2))
-    parts = []
-    for part in _lead(coefficients, reach, *points):
-        centre, rest = part[: q.shape[0]], part[q.shape[0] :].reshape(2, len(_OFFSETS), *part[: q.shape[0]].shape)
-        along_u, along_v = (jnp.tensordot(first, r, 1) for r in rest)
-        parts.append((centre, along_u, along_v, jnp.tensordot(second[1:], rest[1], 1) + second[0] * centre))
-    return _Known(q, z, z * s1, mu / sigma, mu / sigma * a - 0.5 * c, parts[0], jnp.concatenate(parts[1]))
+    zero = jnp.zeros_like(q)
+    du, dv = jnp.stack([q, zero, -z - q * c]), jnp.stack([zero, q * sigma, -a])
+    moves = jnp.stack([0 * du, du, -du, dv, -dv])
+    points = jnp.stack([q, x, z]) + h * moves
+    lead, inputs = _lead(coefficients, reach, points[:, 0], points[:, 1], points[:, 2])
+    stencil = np.array([[1, 0, 0, 0, 0], [0, 0.5, -0.5, 0, 0], [0, 0, 0, 0.5, -0.5], [-2, 0, 0, 1, 1]])
+    stencil = stencil / np.array([1.0, h, h, h * h])[:, None]
+    lead, inputs = (jnp.tensordot(jnp.asarray(stencil, q.dtype), part, 1) for part in (lead, inputs))
+    return _Known(q, z, z * s1, mu / sigma, mu / sigma * a - 0.5 * c, lead, inputs.reshape(-1, N_INPUTS))
 
 
 def _net_derivatives(net: Net, rows: Array) -> tuple[Array, Array, Array, Array]:
     """Net value and its derivatives along u, v and v twice, each (n,), from inputs stacked alike (4n, 5)."""
     n = rows.shape[0] // 4
-    for weight, bias in ((net.first, net.bias1), (net.second, net.bias2)):
+    *hidden, last = net.layers()
+    for weight, bias in hidden:
         rows = rows @ weight
         h = jnp.tanh(rows[:n] + bias)
         slope = 1 - h * h
         av = rows[2 * n : 3 * n]
         rows = jnp.concatenate([h, slope * rows[n : 2 * n], slope * av, slope * (rows[3 * n :] - 2 * h * av * av)])
-    out = rows @ net.last
+    out = rows @ last
     return out[:n], out[n : 2 * n], out[2 * n : 3 * n], out[3 * n :]
 
 
@@ -221,25 +226,29 @@ def collocation(drawn: Array, n: int, reach: Array) -> tuple[Array, Array, Array
     return Q_MIN + (1 - Q_MIN) * r[0], x, z
 
 
-def step(trainer: Trainer, coefficients: Coefficients, rate: Array | float = 2e-3, batch: int = 48) -> tuple[Trainer, Array]:
+def step(
+    trainer: Trainer, coefficients: Coefficients, rate: Array | float = 2e-3, batch: int = 48
+) -> tuple[Trainer, Array]:
     """One Adam step on ``batch`` fresh collocation points; returns the weighted mean squared residual too."""
     net = trainer.net
     points = _known(coefficients, net.reach, *collocation(trainer.drawn, batch, net.reach))
-    weight = jnp.exp(-points.z**2 / 6)
+    weight = jnp.exp(-(points.z**2) / 6)
 
-    def loss(weights: Net) -> Array:
-        r = _residual(weights._replace(reach=net.reach), points)
+    def loss(weights: Array) -> Array:
+        r = _residual(net._replace(weights=weights), points)
         # beyond a few units the square only says that the start is bad: grow linearly there
         return jnp.mean(weight * (jnp.sqrt(1 + r * r / 4) - 1) * 8)
 
-    value, grads = jax.value_and_grad(loss)(net._replace(reach=jnp.zeros_like(net.reach)))
-    moved, opt = descend(net._replace(reach=jnp.zeros_like(net.reach)), trainer.opt, grads, rate)
+    value, grads = jax.value_and_grad(loss)(net.weights)
+    weights, opt = descend(net.weights, trainer.opt, grads, rate)
     # the recurrence wraps long before its float loses the fractional digits
     drawn = (trainer.drawn + batch) % 1_000_003
-    return Trainer(moved._replace(reach=net.reach), opt, drawn), value
+    return Trainer(net._replace(weights=weights), opt, drawn), value
 
 
-def train(trainer: Trainer, coefficients: Coefficients, steps: int, rate: float = 1e-2, batch: int = 96) -> tuple[Trainer, Array]:
+def train(
+    trainer: Trainer, coefficients: Coefficients, steps: int, rate: float = 1e-2, batch: int = 96
+) -> tuple[Trainer, Array]:
     """``steps`` Adam steps with a cosine-decayed rate; returns the loss history (steps,)."""
 
     def body(carry: Trainer, i: Array) -> tuple[Trainer, Array]:

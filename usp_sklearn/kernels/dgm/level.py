@@ -19,14 +19,14 @@ from ..law import LEVELS, Law
 from . import buffer as buffers
 from . import memory, volatility
 from .anchor import Anchor
-from .field import N_BASIS, SHAPE_MAX, SHAPE_PRIOR, X_MAX, basis, recurse, scale_score
+from .field import N_BASIS, SHAPE_MAX, SHAPE_PRIOR, X_MAX, basis, prior_precision, recurse, scale_score
 from .volatility import Volatility
 
 BUFFER = 1024
 HALF_LIFE = 1000.0
 BANDWIDTH = 0.25
 FORGET = 0.9998
-RIDGE = 5.0
+RIDGE = 15.0
 TAIL_INDEX = 0.1
 
 
@@ -50,9 +50,10 @@ def _features(anchor: Anchor, row: Row) -> tuple[Array, Array, Array]:
 
 def init(prior: np.ndarray, dtype: object) -> Level:
     """Persistence with errors of one unit; ``prior`` (p,) are the variances of the lags and gaps beside the level."""
-    prior = np.concatenate([np.ones(N_BASIS), 4 * prior]) / RIDGE
+    start = np.diag(np.concatenate([np.ones(N_BASIS), prior / RIDGE]))
+    start[:N_BASIS, :N_BASIS] = np.linalg.inv(prior_precision(2.0, 4.0))
     shape_cov = jnp.asarray(np.linalg.inv(SHAPE_PRIOR), dtype)
-    weights, cov = jnp.zeros(prior.shape, dtype), jnp.diag(jnp.asarray(prior, dtype))
+    weights, cov = jnp.zeros(start.shape[:1], dtype), jnp.asarray(start, dtype)
     shape = jnp.zeros((N_BASIS + 1,), dtype)
     return Level(weights, cov, shape, shape_cov, volatility.calm(dtype), buffers.empty(BUFFER, dtype))
 

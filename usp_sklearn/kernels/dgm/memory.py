@@ -30,7 +30,9 @@ class Memory(NamedTuple):
 
 def inputs(row: Row) -> Array:
     """f (p,): recent increments and gaps to slow averages over the row's scale, clipped."""
-    return jnp.concatenate([jnp.clip(row.increments[..., :N_LAGS], -8, 8), jnp.clip(row.gaps[..., :N_GAPS], -30, 30)], -1)
+    return jnp.concatenate(
+        [jnp.clip(row.increments[..., :N_LAGS], -8, 8), jnp.clip(row.gaps[..., :N_GAPS], -30, 30)], -1
+    )
 
 
 def prior_variance(n_lags: int, n_gaps: int) -> np.ndarray:

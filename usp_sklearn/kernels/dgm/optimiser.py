@@ -1,6 +1,6 @@
 """Adam with the guard rails of the Deep Galerkin method: clipped gradients, and a step that learns to shrink.
 
-    g ← g·min(1, 10/‖g‖);   after more than 5 clipped iterations in a row the step is halved and the count restarts
+g ← g·min(1, 10/‖g‖);   after more than 5 clipped iterations in a row the step is halved and the count restarts
 """
 
 from typing import Any, NamedTuple

@@ -82,8 +82,15 @@ def faces(key: Array, n: int, low: Array, high: Array) -> Array:
 
 @partial(jax.jit, static_argnames=("hamiltonian", "boundary", "sampler", "steps", "batch", "static"))
 def _train(
-    weights: Solution, static: Solution, key: Array, rate: Array, hamiltonian: Hamiltonian, boundary: Boundary | None,
-    sampler: Sampler | None, steps: int, batch: int,
+    weights: Solution,
+    static: Solution,
+    key: Array,
+    rate: Array,
+    hamiltonian: Hamiltonian,
+    boundary: Boundary | None,
+    sampler: Sampler | None,
+    steps: int,
+    batch: int,
 ) -> tuple[Solution, Diagnostics]:
     frozen = eqx.combine(weights, static)
     low, high, horizon, terminal = frozen.low, frozen.high, frozen.horizon, frozen.terminal
@@ -163,6 +170,14 @@ def solve_pde(
     solution = Solution(mlp, low, high, jnp.asarray(horizon, dtype), terminal, hard)
     weights, static = eqx.partition(solution, eqx.is_inexact_array)
     trained, report = _train(
-        weights, static, jax.random.fold_in(key, 1), jnp.asarray(rate, dtype), hamiltonian, boundary, sampler, steps, batch
+        weights,
+        static,
+        jax.random.fold_in(key, 1),
+        jnp.asarray(rate, dtype),
+        hamiltonian,
+        boundary,
+        sampler,
+        steps,
+        batch,
     )
     return eqx.combine(trained, static), report

@@ -211,7 +211,7 @@ class JKOAggregator(BaseEstimator):
             )
         if experts.shape[2] != len(levels):
             raise ValueError(
-                f"E must hold {len(levels)} levels in its last axis, as 'quantiles' says. Got {experts.shape[2]} instead."
+                f"E must hold the {len(levels)} levels of 'quantiles' in its last axis. Got {experts.shape[2]} instead."
             )
         if experts.shape[1] < 1 or (n_experts is not None and experts.shape[1] != n_experts):
             expected = "at least 1" if n_experts is None else f"{n_experts}"

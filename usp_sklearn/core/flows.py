@@ -48,7 +48,9 @@ class State(NamedTuple):
     prior: Array
     """(M,) π"""
     logits: Array
-    """(F, M, K) log-weights, largest zero"""
+    """(M, F, K) log-weights, largest zero. Members lead: sums over them run along contiguous memory."""
+    mass: Array
+    """(M, F, K) their exponentials, kept because exponentials are what a step costs"""
     blend: Array
     """(F, K) weights of the flows, one simplex per level"""
     regret: Array
@@ -77,9 +79,11 @@ def init(prior: Array, n_levels: int = len(LEVELS)) -> State:
     prior = jnp.asarray(prior) / jnp.sum(prior)
     m = prior.shape[0]
     zero = jnp.zeros((N_FLOWS, n_levels), prior.dtype)
+    logits = jnp.broadcast_to(_prior_logits(prior)[:, None, None], (m, N_FLOWS, n_levels))
     return State(
         prior=prior,
-        logits=jnp.broadcast_to(_prior_logits(prior)[None, :, None], (N_FLOWS, m, n_levels)),
+        logits=logits,
+        mass=jnp.exp(logits),
         blend=jnp.full_like(zero, 1 / N_FLOWS),
         regret=zero,
         variance=zero,
@@ -101,10 +105,9 @@ def _awake(state: State, active: Array | None) -> Array:
 
 
 def _flow_weights(state: State, awake: Array) -> Array:
-    """(F, M, K) weights of the awake members; the prior where a flow has nobody awake."""
-    rho = jnp.exp(state.logits) * awake[:, None]
-    total = rho.sum(1, keepdims=True)
-    return rho / jnp.maximum(total, TINY)
+    """(M, F, K) weights of the awake members."""
+    rho = jnp.where(awake[:, None, None], state.mass, 0.0)
+    return rho * (1 / jnp.maximum(rho.sum(0), TINY))
 
 
 def weights(state: State, active: Array | None = None, tilt: Array | None = None) -> Array:
@@ -113,7 +116,7 @@ def weights(state: State, active: Array | None = None, tilt: Array | None = None
     ``active`` (M,) bool: sleeping members get zero, the others share their mass. ``tilt`` (M,) multiplies the
     prior: since weights are the prior times what was learned, it multiplies them too.
     """
-    w = (state.blend[:, None, :] * _flow_weights(state, _awake(state, active))).sum(0)
+    w = (state.blend * _flow_weights(state, _awake(state, active))).sum(1)
     if tilt is not None:
         w = w * tilt[:, None]
     return w / jnp.maximum(w.sum(0), TINY)
@@ -167,15 +170,15 @@ def update(
     awake, quantiles = _sanitise(state, quantiles, active)
     levels = jnp.asarray(levels, quantiles.dtype)
     rho = _flow_weights(state, awake)
-    mixes = (rho * quantiles).sum(1)
+    mixes = (rho * quantiles[:, None]).sum(0)
     mix = (state.blend * mixes).sum(0)
     z, scale = _losses(state, quantiles, mixes, y, levels, awake, rho)
     cost = state.cost + MEMORY * (_w2_squared(quantiles, awake, levels) - state.cost)
     if geometry == "sinkhorn":
         logits, converged = _sinkhorn(state, z, cost, tau, lam, epsilon, sigma)
     else:
-        logits, converged = _graph(state, z, cost, awake, tau, lam, share), jnp.ones((), bool)
-    moved = state._replace(logits=logits, scale=scale, cost=cost, converged=converged)
+        logits, converged = _graph(state, rho, z, cost, awake, tau, lam, share), jnp.ones((), bool)
+    moved = state._replace(logits=logits, mass=jnp.exp(logits), scale=scale, cost=cost, converged=converged)
     moved = _bernstein(moved, mix, mixes, y, levels)
     return moved._replace(energy=_energy(moved, z, lam))
 
@@ -183,42 +186,56 @@ def update(
 def _losses(
     state: State, q: Array, mixes: Array, y: Array, levels: Array, awake: Array, rho: Array
 ) -> tuple[Array, Array]:
-    """Scaled losses (F, M, K), zero on average over awake members, and the new scales (F,)."""
+    """Scaled losses (M, F, K), zero on average over awake members, and the new scales (F,)."""
+    n, k = jnp.maximum(awake.sum(), 1).astype(q.dtype), q.shape[1]
     raw = jnp.maximum(levels * (y - q), (levels - 1) * (y - q))
     slope = (y <= mixes) - levels
-    linear = slope[:, None] * (q - mixes[:, None])
-    loss = jnp.where(LINEAR[:, None, None], linear, raw)
-    pooled = jnp.asarray(POOLED, q.dtype)[:, None, None]
-    loss = pooled * loss.mean(2, keepdims=True) + (1 - pooled) * loss
-    n = jnp.maximum(awake.sum(), 1)
-    mask = awake[:, None].astype(q.dtype)
-    loss = (loss - (mask * loss).sum(1, keepdims=True) / n) * mask
-    size = jnp.abs(loss).mean((1, 2)) * (loss.shape[1] / n)
-    first = state.scale <= 0
+    # Centring over members and pooling over levels are matrix products, which the compiler evaluates once;
+    # as reductions it would recompute them inside each of their many uses.
+    real = awake.astype(q.dtype)
+    centre = real[:, None] * (jnp.eye(len(q), dtype=q.dtype) - real / n)
+    both = centre @ jnp.concatenate([raw, q], 1)
+    pools = [jnp.asarray(p / k + (1 - p) * np.eye(k), q.dtype) for p in POOLED]
+    parts = [(slope[f] * both[:, k:] if LINEAR[f] else both[:, :k]) @ pools[f] for f in range(N_FLOWS)]
+    loss = jnp.stack(parts, 1)
+    size = jnp.abs(loss).sum((0, 2)) / (n * loss.shape[2])
     grown = state.scale + MEMORY * (jnp.minimum(size, SCALE_CAP * state.scale) - state.scale)
-    scale = jnp.where(first, size, grown)
-    z = jnp.clip(loss / jnp.where(scale > 0, scale, 1.0)[:, None, None], -CAP, CAP)
+    scale = jnp.where(state.scale <= 0, size, grown)
+    z = jnp.clip(loss * (1 / jnp.where(scale > 0, scale, 1.0))[:, None], -CAP, CAP)
     # A sleeping member is charged what the mix is charged, so that it neither gains nor loses.
-    return jnp.where(mask > 0, z, (rho * z).sum(1, keepdims=True)), scale
+    return jnp.where(awake[:, None, None], z, (rho * z).sum(0)), scale
 
 
 def _w2_squared(q: Array, awake: Array, levels: Array) -> Array:
     """W2² (M, M) between members' laws, by the quadrature of the level cells."""
     edges = jnp.concatenate([jnp.zeros(1, q.dtype), (levels[1:] + levels[:-1]) / 2, jnp.ones(1, q.dtype)])
+    centred = jnp.where(awake[:, None], q - jnp.where(awake[:, None], q, 0.0).sum(0) / jnp.maximum(awake.sum(), 1), 0.0)
+    gram = (centred * jnp.diff(edges)) @ centred.T
+    size = jnp.diagonal(gram)
     both = awake[:, None] & awake
-    return jnp.where(both, (jnp.diff(edges) * (q[:, None] - q) ** 2).sum(-1), 0.0)
+    return jnp.where(both, jnp.maximum(size[:, None] + size - 2 * gram, 0.0), 0.0)
 
 
 def _graph(
-    state: State, z: Array, cost: Array, awake: Array, tau: Array | float, lam: Array | float, share: Array | float
+    state: State,
+    rho: Array,
+    z: Array,
+    cost: Array,
+    awake: Array,
+    tau: Array | float,
+    lam: Array | float,
+    share: Array | float,
 ) -> Array:
     """One :func:`jko.graph_step` per flow, in log-weights."""
     rate = tau * jnp.asarray(RATE, z.dtype)
     pull = jnp.clip(share * tau * lam / LAM * jnp.asarray(SHARE, z.dtype), 0.0, 1.0)
     edges = jko.conductance(cost, GAIN, awake)
-    rho = _flow_weights(state, state.prior > 0)
-    step = jax.vmap(jko.graph_logits, in_axes=(0, 0, 0, None, None, 0, 0))
-    return _trim(state, step(state.logits, rho, z, _prior_logits(state.prior), edges, rate, pull))
+    # All flows and levels side by side: one matrix product instead of one per flow.
+    m, f, k = rho.shape
+    wide = (x.reshape(m, f * k) for x in (state.logits, rho, z))
+    rate, pull = jnp.repeat(rate, k), jnp.repeat(pull, k)
+    moved = jko.graph_logits(*wide, _prior_logits(state.prior), edges, rate, pull)
+    return _trim(state, moved.reshape(m, f, k))
 
 
 def _sinkhorn(
@@ -233,18 +250,18 @@ def _sinkhorn(
     """One :func:`jko.sinkhorn_step` on pooled losses; every flow and level gets its weights."""
     mean = cost.mean()
     relative = cost / jnp.where(mean > 0, mean, 1.0)
-    start = _flow_weights(state, state.prior > 0)[0, :, 0]
+    start = _flow_weights(state, state.prior > 0)[:, 0, 0]
     blur = jko.epsilon(epsilon, COUPLING, sigma)
     rho, fine = jko.sinkhorn_step(
-        start, z[1, :, 0], state.prior, relative, tau * SINKHORN_RATE, lam * SINKHORN_LAM, blur
+        start, z[:, 1, 0], state.prior, relative, tau * SINKHORN_RATE, lam * SINKHORN_LAM, blur
     )
     logits = jnp.log(jnp.maximum(rho, TINY))
-    return _trim(state, jnp.broadcast_to(logits[None, :, None], state.logits.shape)), fine
+    return _trim(state, jnp.broadcast_to(logits[:, None, None], state.logits.shape)), fine
 
 
 def _trim(state: State, logits: Array) -> Array:
-    real = (state.prior > 0)[:, None]
-    logits = logits - jnp.where(real, logits, -jnp.inf).max(1, keepdims=True)
+    real = (state.prior > 0)[:, None, None]
+    logits = logits - jnp.where(real, logits, -jnp.inf).max(0)
     return jnp.where(real, jnp.maximum(logits, -FLOOR), -jnp.inf)
 
 
@@ -262,7 +279,7 @@ def _bernstein(state: State, mix: Array, mixes: Array, y: Array, levels: Array) 
 
 
 def _energy(state: State, z: Array, lam: Array | float) -> Array:
-    """Free energy of the combined weights on the pooled losses, averaged over levels."""
-    w = weights(state)
-    ratio = jnp.where(w > 0, w, 1.0) / jnp.where(state.prior > 0, state.prior, 1.0)[:, None]
-    return (w * z[0]).sum(0).mean() + lam * (w * jnp.log(ratio)).sum(0).mean()
+    """Free energy of the combined weights on the pooled losses, all averaged over levels."""
+    w = weights(state).mean(1)
+    ratio = jnp.where(w > 0, w, 1.0) / jnp.where(state.prior > 0, state.prior, 1.0)
+    return (w * z[:, 0].mean(1)).sum() + lam * (w * jnp.log(ratio)).sum()

@@ -74,7 +74,7 @@ def graph_logits(
 ) -> Array:
     """:func:`graph_step` in log-weights (M, K), before normalisation; ``log_rho`` up to a constant per level."""
     flow = conductance @ (rho * losses) - losses * (conductance @ rho)
-    return _times(1 - share, log_rho) + _times(share, log_prior)[:, None] + rate * flow
+    return _times(1 - share, log_rho) + _times(share, log_prior[:, None]) + rate * flow
 
 
 def epsilon(base: Array | float, coupling: Array | float, sigma: Array | float) -> Array:

@@ -232,9 +232,9 @@ def _graph(
     edges = jko.conductance(cost, GAIN, awake)
     # All flows and levels side by side: one matrix product instead of one per flow.
     m, f, k = rho.shape
-    wide = (x.reshape(m, f * k) for x in (state.logits, rho, z))
+    logits, rho, z = (x.reshape(m, f * k) for x in (state.logits, rho, z))
     rate, pull = jnp.repeat(rate, k), jnp.repeat(pull, k)
-    moved = jko.graph_logits(*wide, _prior_logits(state.prior), edges, rate, pull)
+    moved = jko.graph_logits(logits, rho, z, _prior_logits(state.prior), edges, rate, pull)
     return _trim(state, moved.reshape(m, f, k))
 
 

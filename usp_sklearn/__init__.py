@@ -4,6 +4,7 @@
 """
 
 from .api.aggregator import JKOAggregator
+from .api.cusum import CUSUMDetector
 from .api.distribution import PredictiveDistribution
 from .api.holder import HolderTransformer
 from .api.metrics import coverage_score, crps_score, crps_scorer, interval_score, pinball_score, pinball_scorer
@@ -23,6 +24,7 @@ from .runtime import configure
 __version__ = "0.1.0"
 
 __all__ = [
+    "CUSUMDetector",
     "DGMPredictor",
     "HolderTransformer",
     "JKOAggregator",

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
+
 from usp_sklearn import (
     DGMPredictor,
     JKOPredictor,

@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+
 from usp_sklearn import JKOPredictor, LevyPredictor, SignaturePredictor, SlidingWindow, Stream, sliding_window, warm_up
 
 WIDTH = 16
@@ -60,7 +61,9 @@ def test_rows_stand_alone(fitted, rows):
     whole = fitted.predict_quantiles(X, LEVELS)
     order = np.random.default_rng(0).permutation(len(X))
     np.testing.assert_allclose(fitted.predict_quantiles(X[order], LEVELS), whole[order], rtol=1e-12)
-    np.testing.assert_allclose([fitted.predict_quantiles(X[i : i + 1], LEVELS)[0] for i in (0, 7)], whole[[0, 7]], rtol=1e-12)
+    np.testing.assert_allclose(
+        [fitted.predict_quantiles(X[i : i + 1], LEVELS)[0] for i in (0, 7)], whole[[0, 7]], rtol=1e-12
+    )
 
 
 def test_copies_predict_the_same(fitted, rows):
@@ -97,7 +100,9 @@ def test_telemetry(fitted, rows):
 
 
 def test_a_shift_raises_the_alarm(rows):
-    X, y = sliding_window(np.concatenate([np.random.default_rng(1).normal(size=500), 8 + np.zeros(40)]), width=WIDTH, averages=None)
+    X, y = sliding_window(
+        np.concatenate([np.random.default_rng(1).normal(size=500), 8 + np.zeros(40)]), width=WIDTH, averages=None
+    )
     model = LevyPredictor(random_state=0).fit(X[:400], y[:400])
     model.update_predict(X[400:], y[400:])
     changed = model.telemetry_frame_["regime_changed"].to_numpy()
@@ -150,7 +155,9 @@ def test_frames_and_searches(rows):
     make_pipeline(FunctionTransformer(), LevyPredictor(random_state=0)).fit(rows[0], rows[1]).predict(rows[0][:2])
 
 
-@pytest.mark.parametrize("options", [{"geometry": "sinkhorn"}, {"pooling": "linear"}, {"emergency": "force"}, {"calibration": False}])
+@pytest.mark.parametrize(
+    "options", [{"geometry": "sinkhorn"}, {"pooling": "linear"}, {"emergency": "force"}, {"calibration": False}]
+)
 def test_options_give_finite_ordered_laws(rows, options):
     X, y = rows
     model = JKOPredictor(branches=["A", "D"], random_state=0, **options).fit(X[:250], y[:250])
@@ -207,7 +214,13 @@ def test_refused_partial_fit_leaves_the_state_alone(fitted, rows):
     before = _state(model)
     poisoned, short = X[:5].copy(), y[:4]
     poisoned[3, 2] = np.nan
-    for bad in ((poisoned, y[:5]), (X[:5], short), (X[:5, :-1], y[:5]), (X[:5], np.full(5, np.inf)), (X[:5], np.ones((5, 2)))):
+    for bad in (
+        (poisoned, y[:5]),
+        (X[:5], short),
+        (X[:5, :-1], y[:5]),
+        (X[:5], np.full(5, np.inf)),
+        (X[:5], np.ones((5, 2))),
+    ):
         with pytest.raises(ValueError):
             model.partial_fit(*bad)
         assert _state(model) == before

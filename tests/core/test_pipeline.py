@@ -1,8 +1,8 @@
 """One model, three ways to run it, one truth; nothing sees the future; every unit is the series' own."""
 
-import jax
 import numpy as np
 import pytest
+
 from usp_sklearn import JKOPredictor, SlidingWindow, Stream, sliding_window
 
 LEVELS = [0.01, 0.1, 0.5, 0.9, 0.99]
@@ -85,6 +85,7 @@ def test_equivariance(series, scale, shift):
 
 def test_horizon_learns_outcomes_only_when_they_are_known(series):
     """With horizon 5 the law of a row may not depend on outcomes less than 5 rows before it."""
+
     def walk(y_change):
         X, y = sliding_window(series, width=WIDTH, horizon=5)
         model = JKOPredictor(width=WIDTH, n_level=X.shape[1] - WIDTH, horizon=5, branches=["A"], random_state=0)
@@ -120,7 +121,9 @@ def test_few_programs_serve_many_shapes(series):
     _fit(series)[0].update_predict(*(v[:10] for v in _fit(series)[1:]))
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
-        lambda name, *_args, **_kw: compiled.append(name) if name == "/jax/core/compile/backend_compile_duration" else None
+        lambda name, *_args, **_kw: (
+            compiled.append(name) if name == "/jax/core/compile/backend_compile_duration" else None
+        )
     )
     try:
         X, y = sliding_window(series, width=WIDTH)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from usp_sklearn.kernels import signature, window
 from usp_sklearn.kernels.contract import Config
 from usp_sklearn.kernels.law import N_LEVELS
@@ -11,11 +12,11 @@ from usp_sklearn.kernels.registry import BRANCHES
 
 CONFIG = Config(16, 8, 4, 2)
 N = 128
-FORBIDDEN = ("lapack", "custom_call_target=\"xla_python", "xla_ffi_python", "fft", "callback")
+FORBIDDEN = ("lapack", 'custom_call_target="xla_python', "xla_ffi_python", "fft", "callback")
 
 
 def _rows(series):
-    windows = np.lib.stride_tricks.sliding_window_view(series, 16)[: N]
+    windows = np.lib.stride_tricks.sliding_window_view(series, 16)[:N]
     level = np.repeat(windows[:, -1:], 8, axis=1)
     exog = np.random.default_rng(0).normal(size=(N, 4))
     raw = window.Raw(*(jnp.asarray(v) for v in (exog, level, windows, np.full(N, 16))))

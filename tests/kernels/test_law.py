@@ -7,6 +7,7 @@ import pytest
 import scipy.stats as st
 from hypothesis import given, settings
 from hypothesis import strategies as hs
+
 from usp_sklearn.kernels import law as laws
 from usp_sklearn.kernels.law import LEVELS, N_LEVELS, Law
 
@@ -63,7 +64,8 @@ def test_w2_is_that_of_two_normals():
 
 def test_barycentre_of_normals_averages_mean_and_scale():
     pair = jax.tree.map(
-        lambda *x: jnp.stack(x), *(laws.from_quantiles(jnp.asarray(m + s * st.norm.ppf(LEVELS))) for m, s in ((0, 1), (2, 3)))
+        lambda *x: jnp.stack(x),
+        *(laws.from_quantiles(jnp.asarray(m + s * st.norm.ppf(LEVELS))) for m, s in ((0, 1), (2, 3))),
     )
     mixed = laws.barycentre(pair, jnp.asarray([0.25, 0.75]))
     np.testing.assert_allclose(mixed.q, 1.5 + 2.5 * st.norm.ppf(LEVELS), rtol=1e-12)
@@ -80,7 +82,9 @@ def test_linear_pool_is_the_mixture():
 
 def test_samples_follow_the_law():
     draws = np.asarray(laws.sample(_student(), jax.random.key(0), 20_000))
-    assert st.kstest(draws, lambda y: np.asarray(jax.vmap(laws.cdf, (None, 0))(_student(), jnp.asarray(y)))).pvalue > 1e-3
+    assert (
+        st.kstest(draws, lambda y: np.asarray(jax.vmap(laws.cdf, (None, 0))(_student(), jnp.asarray(y)))).pvalue > 1e-3
+    )
 
 
 def test_degenerate_law_is_finite():

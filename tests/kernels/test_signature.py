@@ -5,6 +5,7 @@ import itertools
 import jax.numpy as jnp
 import numpy as np
 import signax
+
 from usp_sklearn.kernels import signature
 
 
@@ -14,8 +15,10 @@ def _iterated(path, word):
     n = len(word)
     subwords = [word[i:j] for i in range(n) for j in range(i + 1, n + 1)]
     for step in np.diff(path, axis=0):
+
         def segment(w, step=step):
             return np.prod([step[c] for c in w]) / np.prod(np.arange(1, len(w) + 1)) if w else 1.0
+
         new = {w: sum(total.get(w[:k], 0.0) * segment(w[k:]) for k in range(len(w) + 1)) for w in {*subwords, ()}}
         total = new
     return total[word]
@@ -33,8 +36,10 @@ def test_level_two_of_the_log_signature_is_the_levy_area():
     path = np.asarray(signature.lift(jnp.asarray(window), jnp.ones(16, bool)))
     found = np.asarray(signax.logsignature(jnp.asarray(path), 2))
     d = path - path[0]
+
     def area(i, j):
         return 0.5 * np.sum(d[:-1, i] * np.diff(d[:, j]) - d[:-1, j] * np.diff(d[:, i]))
+
     expected = [*(path[-1] - path[0]), area(0, 1), area(0, 2), area(1, 2)]
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from usp_sklearn.kernels import empirical, regression, scale, window
 from usp_sklearn.kernels.contract import Row
 from usp_sklearn.kernels.law import LEVELS

@@ -110,7 +110,9 @@ def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tupl
     members, usable = member_laws(spec, state, prepared)
     alive = usable & orchestrator.awake(spec.members, state.orchestrator)
     emergency = orchestrator.emergency(params, state.orchestrator, prepared.identification)
-    issued, weights = orchestrator.combine(spec, params, state.orchestrator, members, alive, emergency, prepared.local.last)
+    issued, weights = orchestrator.combine(
+        spec, params, state.orchestrator, members, alive, emergency, prepared.local.last
+    )
     return members, alive, Issued(issued, weights, emergency)
 
 
@@ -138,9 +140,7 @@ def learn(spec: Spec, params: Params, state: State, y: Array) -> tuple[State, Te
     slot = pending.tail % spec.queue
     prepared, members, alive, issued, *_ = jax.tree.map(lambda ring: ring[slot], pending._replace(head=None, tail=None))
     row = _row(prepared, state.stats)
-    branches = tuple(
-        BRANCHES[b].update(s, row, y)[0] for b, s in zip(spec.branches, state.branches, strict=True)
-    )
+    branches = tuple(BRANCHES[b].update(s, row, y)[0] for b, s in zip(spec.branches, state.branches, strict=True))
     stats = window.learn(state.stats, prepared.local)
     stats = stats._replace(low=jnp.minimum(stats.low, y), high=jnp.maximum(stats.high, y))
     status, record = orchestrator.learn(
@@ -167,7 +167,9 @@ def walk(
     ``raw`` if ``issues[j]``. The leading axis of all of them is a bucket. Batch and stream run this same program,
     so they agree to the last bit.
     """
-    shape = jax.eval_shape(lambda s: _step(spec, params, s, jax.tree.map(lambda x: x[0], raw), y[0], True, True)[1], state)
+    shape = jax.eval_shape(
+        lambda s: _step(spec, params, s, jax.tree.map(lambda x: x[0], raw), y[0], True, True)[1], state
+    )
     out = jax.tree.map(lambda x: jnp.zeros(y.shape + x.shape, x.dtype), shape)
 
     def body(j: Array, carry: tuple[State, Output]) -> tuple[State, Output]:
@@ -205,9 +207,7 @@ def predict(spec: Spec, params: Params, state: State, raw: Raw) -> Issued:
 
 
 @partial(jax.jit, static_argnums=0)
-def fit(
-    spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array
-) -> State:
+def fit(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array) -> State:
     """Train what cannot be learned step by step, on rows with a leading axis (padded; ``mask`` marks the real).
 
     The caller then walks the training rows through :func:`walk`, which trains the recursive members and

@@ -117,8 +117,8 @@ def std(law: Law) -> Array:
 
 def sample(law: Law, key: Array, n: int) -> Array:
     """``n`` draws by inversion: shape (..., n)."""
-    u = jax.random.uniform(key, law.q.shape[:-1] + (n,), law.q.dtype, minval=1e-12, maxval=1 - 1e-12)
-    flat = jax.tree.map(lambda x: x.reshape((-1,) + x.shape[law.q.ndim - 1 :]), law)
+    u = jax.random.uniform(key, (*law.q.shape[:-1], n), law.q.dtype, minval=1e-12, maxval=1 - 1e-12)
+    flat = jax.tree.map(lambda x: x.reshape((-1, *x.shape[law.q.ndim - 1 :])), law)
     return jax.vmap(ppf)(flat, u.reshape(-1, n)).reshape(u.shape)
 
 

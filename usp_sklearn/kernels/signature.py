@@ -21,7 +21,7 @@ from .regression import Tuning
 MEMBERS = ("ridge",)
 SPANS = (4, 12)
 RIDGES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-TUNING = Tuning(0.9995, 30.0, 2.0, 1.0)  # type: ignore[arg-type]  # plain numbers are weakly typed arrays
+TUNING = Tuning(0.9995, 30.0, 2.0, 1.0)
 
 
 class Signature(NamedTuple):

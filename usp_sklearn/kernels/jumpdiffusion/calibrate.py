@@ -85,8 +85,14 @@ def moments(nets: Nets, data: Transitions, dt: Array | float, substeps: int) -> 
 
     zero = jnp.zeros_like(data.displacement)
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(field), diffrax.Heun(), 0.0, dt, dt / substeps, (zero, zero),
-        adjoint=diffrax.RecursiveCheckpointAdjoint(checkpoints=substeps + 1), max_steps=substeps + 1,
+        diffrax.ODETerm(field),
+        diffrax.Heun(),
+        0.0,
+        dt,
+        dt / substeps,
+        (zero, zero),
+        adjoint=diffrax.RecursiveCheckpointAdjoint(checkpoints=substeps + 1),
+        max_steps=substeps + 1,
         throw=False,
     )
     mean, variance = solution.ys

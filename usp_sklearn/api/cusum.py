@@ -36,7 +36,9 @@ def _step(state: State, x: Array, settings: Settings) -> tuple[State, Array]:
         sums, e, ndtr(e), settings["h"], settings["k"], settings["grace_period"], settings["adaptive"]
     )
     moved = variance + settings["scale_rate"] * (jnp.minimum(jnp.abs(x), LARGEST * sigma) ** 2 - variance)
-    return (sums, jnp.stack([moved, floor])), jnp.stack([jnp.asarray(getattr(record, name), e.dtype) for name in STATISTICS])
+    return (sums, jnp.stack([moved, floor])), jnp.stack(
+        [jnp.asarray(getattr(record, name), e.dtype) for name in STATISTICS]
+    )
 
 
 @jax.jit

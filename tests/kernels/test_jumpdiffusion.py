@@ -28,14 +28,34 @@ def _merton_cdf(x, drift, sigma, intensity, mean, std, terms=40):
 @partial(jax.jit, static_argnames=("n_steps", "backend"))
 def _solve(edges, start, slope, level, variance, intensity, mean, std, time, n_steps, backend):
     """Drift level + slope·x; variance v₀ + v₁x² with ``variance`` = (v₀, v₁): one program for all tests of a shape."""
-    return imex.solve_density(edges, start, lambda x: level + slope * x, lambda x: variance[0] + variance[1] * x * x,
-                              intensity, imex.normal_jump(mean, std), time, n_steps=n_steps, backend=backend)
+    return imex.solve_density(
+        edges,
+        start,
+        lambda x: level + slope * x,
+        lambda x: variance[0] + variance[1] * x * x,
+        intensity,
+        imex.normal_jump(mean, std),
+        time,
+        n_steps=n_steps,
+        backend=backend,
+    )
 
 
 def _solve_merton(edges, n_steps, backend, intensity=MERTON["intensity"]):
     p = MERTON
-    return _solve(edges, imex.point_mass(edges, 0.0), 0.0, p["drift"], (p["sigma"] ** 2, 0.0), intensity, p["mean"],
-                  p["std"], 1.0, n_steps, backend)
+    return _solve(
+        edges,
+        imex.point_mass(edges, 0.0),
+        0.0,
+        p["drift"],
+        (p["sigma"] ** 2, 0.0),
+        intensity,
+        p["mean"],
+        p["std"],
+        1.0,
+        n_steps,
+        backend,
+    )
 
 
 def _diffuse(edges, start, slope, level, variance, time, n_steps):
@@ -76,8 +96,10 @@ def test_order_in_time_is_one():
     edges = imex.uniform_edges(-8.0, 8.0, 96)
     p = MERTON
     fine = 1e-6
-    low, mid, up = (np.asarray(v) for v in imex.implicit_matrix(
-        edges, jnp.full(97, p["drift"]), jnp.full(96, p["sigma"] ** 2), fine))
+    low, mid, up = (
+        np.asarray(v)
+        for v in imex.implicit_matrix(edges, jnp.full(97, p["drift"]), jnp.full(96, p["sigma"] ** 2), fine)
+    )
     generator = -(np.diag(mid - 1) + np.diag(low[1:], -1) + np.diag(up[:-1], 1)) / fine
     jumps = np.asarray(imex.jump_matrix(edges, imex.normal_jump(p["mean"], p["std"])))
     exact = expm(generator + p["intensity"] * (jumps - np.eye(96))) @ np.asarray(imex.point_mass(edges, 0.0))

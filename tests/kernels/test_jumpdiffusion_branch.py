@@ -163,8 +163,11 @@ def test_online_jumps_recover_a_merton_law():
     z = 0.8 * rng.normal(size=n)
     count = rng.poisson(0.08, n)
     z += count * -1.0 + np.sqrt(count) * 3.0 * rng.normal(size=n)
-    walk = jax.jit(lambda s: jax.lax.scan(lambda s, each: (merton.update(s, *each), None), s,
-                                          (jnp.asarray(z), jnp.arange(n, dtype=float)))[0])
+    walk = jax.jit(
+        lambda s: jax.lax.scan(
+            lambda s, each: (merton.update(s, *each), None), s, (jnp.asarray(z), jnp.arange(n, dtype=float))
+        )[0]
+    )
     p = merton.parameters(walk(merton.start(jnp.float64)))
     np.testing.assert_allclose(np.sqrt(p.variance), 0.8, rtol=0.05)
     np.testing.assert_allclose(p.intensity, 0.08, rtol=0.35)
@@ -212,8 +215,9 @@ def test_close_to_the_ideal_law_of_a_merton_walk():
     rng = np.random.default_rng(5)
     y = _merton_series(1000, rng)
     laws, targets, _, _ = _run(y)
-    ideal_q = jnp.asarray(np.interp(LEVELS, _mixture_cdf(np.linspace(-25, 25, 20001), (0, 1.0, 0.05, 0, 25)),
-                                    np.linspace(-25, 25, 20001)))
+    ideal_q = jnp.asarray(
+        np.interp(LEVELS, _mixture_cdf(np.linspace(-25, 25, 20001), (0, 1.0, 0.05, 0, 25)), np.linspace(-25, 25, 20001))
+    )
     half = len(targets) // 2
     score = np.asarray(crps(Law(*map(jnp.asarray, laws)), jnp.asarray(targets)[:, None]))[half:].mean(0)
     last = _rows(y)[0].last
@@ -279,8 +283,10 @@ def test_graphs_hold_no_custom_call_no_fft():
     state = jax.eval_shape(lambda k: branch.init(Config(WIDTH, 0, 0, 3), k), jax.random.key(0))
     rows, _ = _rows(np.arange(40.0))
     row = jax.tree.map(lambda x: jnp.asarray(x[0]), rows)
-    for text in (jax.jit(branch.update).lower(state, row, jnp.asarray(1.0)).as_text(),
-                 jax.jit(branch.law).lower(state, row).as_text()):
+    for text in (
+        jax.jit(branch.update).lower(state, row, jnp.asarray(1.0)).as_text(),
+        jax.jit(branch.law).lower(state, row).as_text(),
+    ):
         assert "custom_call" not in text
         assert "stablehlo.fft" not in text
         assert "callback" not in text

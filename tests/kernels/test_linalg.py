@@ -70,6 +70,8 @@ def test_gradient_matches_finite_differences():
     grad = jax.grad(loss)(jnp.asarray(diag))
     for i in range(6):
         step = np.eye(6)[i] * 1e-6
-        want = (np.sum(np.linalg.solve(_dense(lower, diag + step, upper), rhs) ** 2)
-                - np.sum(np.linalg.solve(_dense(lower, diag - step, upper), rhs) ** 2)) / 2e-6
+        want = (
+            np.sum(np.linalg.solve(_dense(lower, diag + step, upper), rhs) ** 2)
+            - np.sum(np.linalg.solve(_dense(lower, diag - step, upper), rhs) ** 2)
+        ) / 2e-6
         np.testing.assert_allclose(grad[i], want, rtol=1e-6, atol=1e-8)

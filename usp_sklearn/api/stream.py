@@ -54,7 +54,8 @@ class Stream:
         longest = max(e.shape.layout.horizon for e in model.state_)
         if len(series) < model.width_ + longest:
             raise ValueError(
-                f"history must hold at least width + horizon = {model.width_ + longest} values. Got {len(series)} instead."
+                f"history must hold at least width + horizon = {model.width_ + longest} values. "
+                f"Got {len(series)} instead."
             )
         self._model = model
         self._engines = list(model.state_)

@@ -157,7 +157,8 @@ def predict(engine: Engine, params: Params, X: Array) -> Law:
     for start in range(0, len(X), size):
         part = X[start : start + size]
         issued = pipeline.predict(spec(layout), params, engine.state, raw(layout, part, size))
-        pieces.append(jax.tree.map(lambda x, n=len(part): np.asarray(x)[:n], issued.law))
+        count = len(part)
+        pieces.append(jax.tree.map(lambda x, count=count: np.asarray(x)[:count], issued.law))
     return jax.tree.map(lambda *x: np.concatenate(x), *pieces)
 
 

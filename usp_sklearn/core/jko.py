@@ -16,8 +16,6 @@ relaxed towards q ∝ π e^{−ℓ/λ} (Peyré 2015; Chizat et al. 2018): one ha
 import jax
 import jax.numpy as jnp
 from jax import Array
-from ott.geometry.geometry import Geometry
-from ott.math.fixed_point_loop import fixpoint_iter_backprop
 
 EPSILON_MIN = 1e-4
 THRESHOLD = 1e-10
@@ -104,6 +102,10 @@ def sinkhorn_step(
     >>> bool(fine), bool(moved[0] > moved[1])
     (True, True)
     """
+    # Only this geometry needs ott, and ott takes half a second and matplotlib to import.
+    from ott.geometry.geometry import Geometry
+    from ott.math.fixed_point_loop import fixpoint_iter_backprop
+
     lam, epsilon = jnp.asarray(lam, rho.dtype), jnp.asarray(epsilon, rho.dtype)
     soft = lam / (lam + epsilon)
     log_target = jax.nn.log_softmax(jnp.maximum(_log(prior), -LOG_FLOOR) - losses / lam)

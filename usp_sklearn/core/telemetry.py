@@ -25,7 +25,7 @@ class Telemetry(NamedTuple):
     adaptive_threshold: Array
     """h(1 + ln(max(κ, 3)/3))"""
     distance_to_alarm: Array
-    """threshold − max(G⁺, G⁻)"""
+    """1 − max(G⁺, G⁻)/threshold, the share of the way that is left"""
     kurtosis: Array
     """of the last 252 stored residuals"""
     kernel_weights: Array

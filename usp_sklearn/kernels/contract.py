@@ -1,7 +1,7 @@
 """The branch contract: what a model must offer to issue laws beside the others.
 
     init(config, key)                    -> State            config: Config, key: PRNG key
-    fit(state, rows, targets, mask, key) -> State, Info      rows: Row with a leading axis, padded; mask says which are real
+    fit(state, rows, targets, mask, key) -> State, Info      rows: Row with a leading axis, mask (n,): which are real
     update(state, row, target)           -> State, Info      one step, constant cost
     law(state, row)                      -> Law              one law per member, leading axis = members
 

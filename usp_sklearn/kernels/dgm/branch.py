@@ -69,7 +69,7 @@ def law(state: State, row: Row) -> Law:
 
 
 def monitor(state: State) -> Watch:
-    """Mode-collapse watch of the net, refreshed at each of its steps: (entropy difference, variance ratio, collapsed)."""
+    """Mode-collapse watch, refreshed at each step of the net: (entropy difference, variance ratio, collapsed)."""
     return state.diffusion.watch
 
 

@@ -22,7 +22,7 @@ _NOISE: np.ndarray = LEVELS * (1 - LEVELS) * 2 * np.pi * np.exp(NORMAL**2)
 
 
 class Buffer(NamedTuple):
-    """Values (n,) ascending, a mark (n,) and a time (n,) for each, and the clock (). Times below zero are the prior's."""
+    """Values (n,) ascending, a mark and a time (n,) for each, and the clock (). Times below zero are the prior's."""
 
     value: Array
     mark: Array
@@ -48,7 +48,8 @@ def push(buffer: Buffer, value: Array, mark: Array | float = 0.0) -> Buffer:
     """Drop the oldest entry and insert ``value`` where it belongs: two shifts of the arrays."""
     n = buffer.value.shape[0]
     index = jnp.arange(n)
-    gone = jnp.argmin(buffer.time)
+    # times are consecutive, so the oldest is known; a masked sum vectorises where argmin does not
+    gone = jnp.where(buffer.time == buffer.clock - n, index, 0).sum()
     kept_below = (buffer.value < value).sum() - (buffer.value[gone] < value)
 
     def shift(a: Array, new: Array | float) -> Array:
@@ -75,7 +76,11 @@ def quantiles(buffer: Buffer, weights: Array) -> Array:
     total = _cumsum(weights)
     rank = (total - 0.5 * weights) / total[-1]
     levels = jnp.asarray(LEVELS, buffer.value.dtype)
-    right = jnp.clip((rank < levels[:, None]).sum(-1), 1, rank.shape[0] - 1)
+    # the rank ascends: find the block of √n entries first, then the place in it
+    side = round(rank.shape[0] ** 0.5)
+    blocks = rank.reshape(side, side)
+    block = jnp.minimum((blocks[:, -1] < levels[:, None]).sum(-1), side - 1)
+    right = jnp.clip(side * block + (blocks[block] < levels[:, None]).sum(-1), 1, rank.shape[0] - 1)
     low, high = rank[right - 1], rank[right]
     part = jnp.clip((levels - low) / jnp.maximum(high - low, 1e-300), 0.0, 1.0)
     return buffer.value[right - 1] * (1 - part) + buffer.value[right] * part
@@ -91,12 +96,12 @@ def shrunk(buffer: Buffer, weights: Array, base: Array | np.ndarray) -> Array:
     distance = local - base
     noise = (_CELLS * _NOISE).sum() / n
     ratio = noise / jnp.maximum((jnp.asarray(_CELLS, local.dtype) * distance**2).sum(), 1e-12)
-    return base + jnp.clip(1 - ratio, 0.0, 1.0) * distance
+    return jnp.asarray(base) + jnp.clip(1 - ratio, 0.0, 1.0) * distance
 
 
 def _cumsum(a: Array) -> Array:
     """Cumulative sum of (n,), n a square: two triangular products, much faster than a scan on one core."""
-    side = int(round(a.shape[0] ** 0.5))
+    side = round(a.shape[0] ** 0.5)
     upper = np.triu(np.ones((side, side)))
     rows = a.reshape(side, side) @ jnp.asarray(upper, a.dtype)
     before = rows[:, -1] @ jnp.asarray(upper - np.eye(side), a.dtype)

@@ -28,17 +28,17 @@ from .watch import Watch, watch
 BUFFER = 1024
 HALF_LIFE = 1000.0
 FORGET = 0.9995
-NET_EVERY = 8
+NET_EVERY = 16
 NET_RATE = 1e-3
-BATCH = 48
+FIT_BATCH, BATCH = 48, 32
 FIT_STEPS, REFIT_STEPS, FIT_RATE = 1200, 500, 1e-2
 TAIL_INDEX = 0.1
 _GRID: np.ndarray = 7.0 * np.sinh(1.5 * np.linspace(-1, 1, 49)) / np.sinh(1.5)
-_DOMAIN: np.ndarray = np.linspace(-2.2, 2.2, 12)
+_DOMAIN: np.ndarray = np.linspace(-2.2, 2.2, 10)
 
 
 class Diffusion(NamedTuple):
-    """State of the member: coefficients with covariances, the net in training, residual law, volatility, clock, watch."""
+    """State of the member: coefficients and covariance, net in training, residual law, volatility, memory, watch."""
 
     field: Field
     cov: Array
@@ -89,7 +89,7 @@ def _digest(
 
 
 def fit(state: Diffusion, anchor: Anchor, rows: Row, targets: Array, mask: Array) -> tuple[Diffusion, Array]:
-    """From a fresh ``state``: coefficients by scoring, net by Adam, in turns; then one pass for residuals and memory."""
+    """From a fresh ``state``: coefficients by scoring, net by Adam, in turns; then one pass for the residuals."""
     x, move = _place(anchor, rows.last, targets)
     x, move = jnp.where(mask, x, 0.0), jnp.where(mask, move, 0.0)
     weight = mask.astype(x.dtype)
@@ -109,7 +109,7 @@ def fit(state: Diffusion, anchor: Anchor, rows: Row, targets: Array, mask: Array
         steps, rate = plan
 
         def descend(i: Array, t: tuple[Trainer, Array]) -> tuple[Trainer, Array]:
-            trainer, loss = kolmogorov.step(t[0], field, rate * (1 - i / steps) + 1e-4, BATCH)
+            trainer, loss = kolmogorov.step(t[0], field, rate * (1 - i / steps) + 1e-4, FIT_BATCH)
             return trainer, 0.98 * t[1] + 0.02 * loss
 
         trainer, loss = jax.lax.fori_loop(0, steps, descend, (trainer, jnp.zeros((), x.dtype)))
@@ -126,17 +126,18 @@ def fit(state: Diffusion, anchor: Anchor, rows: Row, targets: Array, mask: Array
     f = memory.inputs(rows)
 
     def replay(carry: tuple, item: tuple[Array, Array, Array]) -> tuple[tuple, None]:
-        new, _ = _digest(*carry, item[0], item[1])
-        return jax.tree.map(lambda a, b: jnp.where(item[2], a, b), new, carry), None
+        (buffer, vol, mem), (z, f, real) = carry, item
+        new, _ = _digest(buffer, vol, mem, z, f)
+        return jax.tree.map(lambda a, b: jnp.where(real, a, b), new, carry), None
 
     fresh = buffers.empty(BUFFER, x.dtype), volatility.calm(x.dtype), state.memory
     (residuals, vol, mem), _ = jax.lax.scan(replay, fresh, (z, f, mask))
     state = Diffusion(field, cov, trainer, residuals, vol, mem, jnp.zeros((), jnp.int32), state.watch)
-    return state._replace(watch=look(state)), loss[-1]
+    return state._replace(watch=look(trainer, field)), loss[-1]
 
 
 def update(state: Diffusion, anchor: Anchor, row: Row, target: Array) -> Diffusion:
-    """Learn one move: coefficients, residual law, volatility; every eighth time the net takes a warm-started step."""
+    """Learn one move: coefficients, residual law, volatility; every sixteenth time the net takes a step."""
     x, move = _place(anchor, row.last, target)
     z = _residual(state.trainer, state.field, x, move)
     v = volatility.level(state.vol)
@@ -144,19 +145,20 @@ def update(state: Diffusion, anchor: Anchor, row: Row, target: Array) -> Diffusi
     field, cov = learn(state.field, state.cov, x, left, v, FORGET)
     state = Diffusion(field, cov, state.trainer, *parts, state.tick + 1, state.watch)
 
-    def descend(s: Diffusion) -> tuple[Trainer, Watch]:
-        s = s._replace(trainer=kolmogorov.step(s.trainer, s.field, NET_RATE, BATCH)[0])
-        return s.trainer, look(s)
+    def descend(trainer: Trainer, _: Watch) -> tuple[Trainer, Watch]:
+        trainer, _ = kolmogorov.step(trainer, field, NET_RATE, BATCH)
+        return trainer, look(trainer, field)
 
-    trainer, seen = jax.lax.cond(state.tick % NET_EVERY == 0, descend, lambda s: (s.trainer, s.watch), state)
+    due = state.tick % NET_EVERY == 0
+    trainer, seen = jax.lax.cond(due, descend, lambda t, w: (t, w), state.trainer, state.watch)
     return state._replace(trainer=trainer, watch=seen)
 
 
-def look(state: Diffusion) -> Watch:
+def look(trainer: Trainer, field: Field) -> Watch:
     """The mode-collapse watch over the domain |x|, |k| ≤ 2.2: V(1, x; k) against its terminal condition 1{x ≤ k}."""
-    points = jnp.asarray(_DOMAIN, state.field.drift.dtype)
+    points = jnp.asarray(_DOMAIN, field.drift.dtype)
     x, k = points[:, None], points + 0.5 * (points[1] - points[0])
-    v = kolmogorov.cdf(state.trainer.net, state.field, 1.0, x, k)
+    v = kolmogorov.cdf(trainer.net, field, 1.0, x, k)
     return watch(v.reshape(-1), jnp.where(x <= k, 1.0, 0.0).astype(v.dtype).reshape(-1))
 
 

@@ -22,7 +22,7 @@ X_MAX = 4.5
 
 
 DRIFT_MAX = 3.3
-"""Bound on each bump of the drift, in standardised levels per horizon: a level is forgotten within one horizon there."""
+"""Bound on each bump of the drift, in standardised levels per horizon: beyond it a horizon forgets the level."""
 SHAPE_MAX = 2.0
 
 

@@ -119,7 +119,8 @@ def _train(
             points = faces(k2, batch, low, high)
             edge = jnp.mean(jax.vmap(lambda s, p: solution(s, p) - boundary(s, p))(t, points) ** 2)
         parts.append(edge)
-        return sum(parts), jnp.stack(parts)
+        losses = jnp.stack(parts)
+        return losses.sum(), losses
 
     def body(carry: tuple, i: Array) -> tuple[tuple, Array]:
         mlp, opt = carry

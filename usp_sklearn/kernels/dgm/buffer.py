@@ -21,6 +21,10 @@ _NOISE: np.ndarray = LEVELS * (1 - LEVELS) * 2 * np.pi * np.exp(NORMAL**2)
 """Sampling variance (25,) of a quantile, times the number of observations: u(1 − u)/φ²."""
 
 
+FAR = 1e6
+"""Mark of the prior's entries: near nothing."""
+
+
 class Buffer(NamedTuple):
     """Values (n,) ascending, a mark and a time (n,) for each, and the clock (). Times below zero are the prior's."""
 
@@ -41,7 +45,7 @@ def empty(size: int, dtype: Any = None) -> Buffer:
     value = jax.scipy.special.ndtri((jnp.arange(size, dtype=dtype) + 0.5) / size)
     # the order in which the prior's entries leave is spread over the whole range: a stride coprime to the size
     order = (np.arange(size) * (int(size * 0.618) | 1)) % size
-    return Buffer(value, jnp.full((size,), jnp.inf, dtype), jnp.asarray(order - size, dtype), jnp.zeros((), dtype))
+    return Buffer(value, jnp.full((size,), FAR, dtype), jnp.asarray(order - size, dtype), jnp.zeros((), dtype))
 
 
 def push(buffer: Buffer, value: Array, mark: Array | float = 0.0) -> Buffer:

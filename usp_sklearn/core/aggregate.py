@@ -14,6 +14,8 @@ from jax import Array
 
 from . import calibration, flows, stack
 
+MARGIN, RANGE_WARM = 0.5, 100
+"""Experts are clipped to the outcomes' running range widened by this share, once so many outcomes were seen."""
 CHUNKS = (256, 8)
 """Rows are walked in chunks of these lengths, the last one padded: two programs per number of experts and levels."""
 
@@ -46,6 +48,8 @@ class State(NamedTuple):
     """() fast over slow running size of the median's errors, the σ_t of the Sinkhorn regularisation"""
     size: Array
     """(2,) the two sizes"""
+    reach: Array
+    """(2,) smallest and largest outcome so far"""
 
 
 def init(n_experts: int, n_levels: int, params: Params, dtype: jnp.dtype | None = None) -> State:
@@ -60,28 +64,37 @@ def init(n_experts: int, n_levels: int, params: Params, dtype: jnp.dtype | None 
         grid=calibration.init_grid(prior.dtype),
         volatility=one,
         size=jnp.zeros(2, prior.dtype),
+        reach=jnp.asarray([jnp.inf, -jnp.inf], prior.dtype),
     )
 
 
 def issue(state: State, experts: Array, levels: Array, params: Params) -> tuple[Array, Array, Array]:
     """Quantiles (K,), the weights (M + 1, K) behind them, and the calibrated quantiles before rounding."""
-    members, _ = _members(state, experts, levels)
+    members, _, _ = _members(state, experts, levels)
     mixed, weights = flows.combine(state.flow, members)
     calibrated = calibration.apply(state.calibration, mixed, levels)
     rounded = jnp.where(params.grid, calibration.round_to_grid(state.grid, calibrated), calibrated)
     return rounded, weights, calibrated
 
 
-def _members(state: State, experts: Array, levels: Array) -> tuple[Array, Array]:
+def _members(state: State, experts: Array, levels: Array) -> tuple[Array, Array, Array]:
+    """Members (M + 1, K), the clipped experts (M, K) and which of them are awake (M,).
+
+    One expert that extrapolates would otherwise spoil every combination until it is dropped.
+    """
     awake = jnp.isfinite(experts).all(1)
-    return jnp.concatenate([experts, stack.law(state.stack, experts, awake, levels)[None]]), awake
+    low, high = state.reach
+    margin = MARGIN * (high - low)
+    clipped = jnp.clip(experts, low - margin, high + margin)
+    clipped = jnp.where(awake[:, None] & (state.stack.count >= RANGE_WARM), clipped, experts)
+    return jnp.concatenate([clipped, stack.law(state.stack, clipped, awake, levels)[None]]), clipped, awake
 
 
 def learn(
     state: State, experts: Array, calibrated: Array, y: Array, levels: Array, params: Params, geometry: str
 ) -> State:
     """Move everything on the outcome ``y`` () of the experts' stored quantiles."""
-    members, awake = _members(state, experts, levels)
+    members, experts, awake = _members(state, experts, levels)
     error = jnp.abs(y - jnp.interp(0.5, levels, calibrated))
     size = jnp.where(state.size > 0, state.size + jnp.array([0.1, 0.01], y.dtype) * (error - state.size), error)
     return State(
@@ -102,6 +115,7 @@ def learn(
         grid=calibration.observe(state.grid, y),
         volatility=size[0] / jnp.where(size[1] > 0, size[1], 1.0),
         size=size,
+        reach=jnp.stack([jnp.minimum(state.reach[0], y), jnp.maximum(state.reach[1], y)]),
     )
 
 

@@ -4,7 +4,7 @@ Each flow is a :func:`jko.graph_step` on a simplex per quantile level. Its losse
 losses (or their linearisation at the flow's own mix), partly pooled over levels, centred, in units of their
 running mean size:
 
-    ℓ = p · mean_levels(ℓ) + (1 − p) ℓ,   z = clip((ℓ − mean_members ℓ)/s, ±CAP),   s ← s + .02 (min(|ℓ|, 3 s) − s)
+    ℓ = p · mean_levels(ℓ) + (1 − p) ℓ,   z = clip((ℓ − mean_members ℓ)/s, −10, 50),   s ← s + .02 (min(|ℓ|, 3 s) − s)
 
 The cap is wide and the scale slow: a member that extrapolates wildly must be dropped at once. The flows' mixes are
 weighed per level by Bernstein online aggregation with the gradient trick and second-order rates
@@ -31,11 +31,13 @@ LAM = 0.1
 """The λ at which the flows have the shares above; shares are proportional to τ λ."""
 GAIN = 1.0
 MEMORY = 0.02
-CAP, SCALE_CAP = 50.0, 3.0
+CAP, GAIN_CAP, SCALE_CAP = 50.0, 10.0, 3.0
+"""Largest scaled loss and gain of a member. Gains are capped sooner: on linearised losses a member far out would
+otherwise come back with every outcome on its side."""
 SMOOTHING = 0.5
 FLOOR = 60.0
 """A member's log-weight is kept within this of the best one's: it can always come back."""
-SINKHORN_RATE, SINKHORN_LAM = 0.1, 10.0
+SINKHORN_RATE, SINKHORN_LAM = 1.0, 10.0
 """Sinkhorn's τ at tau = 1, relative to the mean W2² between members, and its λ at lam = 1, per unit of scaled loss."""
 COUPLING = 0.1
 """α of the regularisation ε_t = max(1e-4, ε₀ (1 + α σ_t))."""
@@ -201,7 +203,7 @@ def _losses(
     size = jnp.abs(loss).sum((0, 2)) / (n * loss.shape[2])
     grown = state.scale + MEMORY * (jnp.minimum(size, SCALE_CAP * state.scale) - state.scale)
     scale = jnp.where(state.scale <= 0, size, grown)
-    z = jnp.clip(loss * (1 / jnp.where(scale > 0, scale, 1.0))[:, None], -CAP, CAP)
+    z = jnp.clip(loss * (1 / jnp.where(scale > 0, scale, 1.0))[:, None], -GAIN_CAP, CAP)
     # A sleeping member is charged what the mix is charged, so that it neither gains nor loses.
     return jnp.where(awake[:, None, None], z, (rho * z).sum(0)), scale
 

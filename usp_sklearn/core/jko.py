@@ -106,10 +106,6 @@ def sinkhorn_step(
     from ott.geometry.geometry import Geometry
     from ott.math.fixed_point_loop import fixpoint_iter_backprop
 
-    # Only this geometry needs ott, whose import would cost every user more than the rest of the package.
-    from ott.geometry.geometry import Geometry
-    from ott.math.fixed_point_loop import fixpoint_iter_backprop
-
     lam, epsilon = jnp.asarray(lam, rho.dtype), jnp.asarray(epsilon, rho.dtype)
     soft = lam / (lam + epsilon)
     log_target = jax.nn.log_softmax(jnp.maximum(_log(prior), -LOG_FLOOR) - losses / lam)

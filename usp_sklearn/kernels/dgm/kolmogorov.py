@@ -162,31 +162,35 @@ class _Known(NamedTuple):
 
 
 STEP = 0.03
-_OFFSETS = (-3, -2, -1, 1, 2, 3)
-_FIRST = np.array([-1, 9, -45, 45, -9, 1]) / 60
-_SECOND = np.array([-490, 2, -27, 270, 270, -27, 2]) / 180
-"""Sixth-order central differences (Fornberg 1988); the second derivative's first weight is the centre's."""
+_OFFSETS = STEP * np.array([0, -3, -2, -1, 1, 2, 3])
+_FIRST = np.array([0, -1, 9, -45, 45, -9, 1]) / (60 * STEP)
+_SECOND = np.array([-490, 2, -27, 270, 270, -27, 2]) / (180 * STEP**2)
+"""Sixth-order central differences (Fornberg 1988). The step is wide, so that rounding stays near 1e-11: a narrow one
+amplifies it to 1e-7 in the net, and laws would no longer be equivariant to rounding."""
+_VALUE = np.eye(7)[0]
+_STENCIL = np.stack(
+    [np.concatenate([_VALUE, np.zeros(7)])]
+    + [np.concatenate([_FIRST, np.zeros(7)])]
+    + [np.concatenate([np.zeros(7), weights]) for weights in (_FIRST, _SECOND)]
+)
+"""(4, 14): value and derivative along u from seven points, derivatives along v, once and twice, from seven more."""
 
 
 def _known(coefficients: Coefficients, reach: Array, q: Array, x: Array, z: Array) -> _Known:
     """Coefficients of the residual, and the leading term and inputs with derivatives along u, v and v twice."""
-    h = float(jnp.finfo(q.dtype).eps) ** 0.25
-    mu, sigma = coefficients(x)
-    after, before = coefficients(x + h)[1], coefficients(x - h)[1]
-    s1, s2 = (after - before) / (2 * h), (after - 2 * sigma + before) / (h * h)
+    offsets = jnp.asarray(_OFFSETS, q.dtype)
+    mu, sigma = coefficients(x + offsets[:, None])
+    mu, (sigma, s1, s2) = mu[0], jnp.asarray(np.stack([_VALUE, _FIRST, _SECOND]), q.dtype) @ sigma
     a = 1 + z * q * s1
     c = s1 * (1 + a) - z * q * (sigma * s2 - s1 * s1)
-    # the leading part is given, not learned: central differences of one evaluation compile an order of magnitude
-    # faster than nested derivatives of the flow. Sixth order on a wide step, so that rounding stays near 1e-11: a
-    # narrow one would amplify it to 1e-7 in the net, and equal inputs would no longer give equal laws
+    # the leading part is given, not learned: differences of one evaluation compile an order of magnitude faster than
+    # nested derivatives of the flow
     zero = jnp.zeros_like(q)
     du, dv = jnp.stack([q, zero, -z - q * c]), jnp.stack([zero, q * sigma, -a])
-    moves = jnp.stack([0 * du, du, -du, dv, -dv])
-    points = jnp.stack([q, x, z]) + h * moves
+    moves = jnp.concatenate([offsets[:, None, None] * d for d in (du, dv)])
+    points = jnp.stack([q, x, z]) + moves
     lead, inputs = _lead(coefficients, reach, points[:, 0], points[:, 1], points[:, 2])
-    stencil = np.array([[1, 0, 0, 0, 0], [0, 0.5, -0.5, 0, 0], [0, 0, 0, 0.5, -0.5], [-2, 0, 0, 1, 1]])
-    stencil = stencil / np.array([1.0, h, h, h * h])[:, None]
-    lead, inputs = (jnp.tensordot(jnp.asarray(stencil, q.dtype), part, 1) for part in (lead, inputs))
+    lead, inputs = (jnp.tensordot(jnp.asarray(_STENCIL, q.dtype), part, 1) for part in (lead, inputs))
     return _Known(q, z, z * s1, mu / sigma, mu / sigma * a - 0.5 * c, lead, inputs.reshape(-1, N_INPUTS))
 
 

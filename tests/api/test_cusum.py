@@ -10,13 +10,13 @@ from sklearn.utils.estimator_checks import (
     check_set_output_transform,
     check_set_output_transform_pandas,
     check_transformer_get_feature_names_out,
-    parametrize_with_checks,
 )
 
+from tests.api.checks import estimator_checks
 from usp_sklearn.api.cusum import STATISTICS, CUSUMDetector
 
 
-@parametrize_with_checks([CUSUMDetector()])
+@estimator_checks(CUSUMDetector())
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 

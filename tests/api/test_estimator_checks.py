@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from tests.api.checks import estimator_checks
 from usp_sklearn import (
     DGMPredictor,
     JKOPredictor,
@@ -15,7 +15,7 @@ from usp_sklearn import (
 PREDICTORS = [LevyPredictor, DGMPredictor, JumpDiffusionPredictor, SignaturePredictor, JKOPredictor]
 
 
-@parametrize_with_checks([cls(random_state=0) for cls in PREDICTORS])
+@estimator_checks(*[cls(random_state=0) for cls in PREDICTORS])
 def test_sklearn_checks(estimator, check):
     check(estimator)
 

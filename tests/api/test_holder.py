@@ -9,8 +9,8 @@ import pytest
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from tests.api.checks import estimator_checks
 from tests.fractals import fbm
 from usp_sklearn.api.holder import HolderTransformer
 from usp_sklearn.core.identification import identify_rows
@@ -18,7 +18,7 @@ from usp_sklearn.core.identification import identify_rows
 NAMES = ["holder", "holder_se", "spectrum_width", "quadratic_variation", "local"]
 
 
-@parametrize_with_checks([HolderTransformer(), HolderTransformer(method="wtmm")])
+@estimator_checks(HolderTransformer(), HolderTransformer(method="wtmm"))
 def test_estimator_contract(estimator, check):
     check(estimator)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from tests.api.checks import estimator_checks
 from usp_sklearn.api.context import context, make_plan
 from usp_sklearn.api.windows import SlidingWindow, WindowBuffer, sliding_window
 
@@ -176,16 +176,9 @@ def test_a_refused_push_leaves_the_buffer_alone():
 
 # A row of a series depends on the rows before it, so these two cannot hold; that they fail is part of the test.
 ORDER_CHECKS = {"check_methods_sample_order_invariance", "check_methods_subset_invariance"}
-CHECKS = [
-    (estimator, check)
-    for estimator, check in estimator_checks_generator(SlidingWindow(width=5, season=4))
-    if check.func.__name__ != "check_array_api_input"  # runs only where SCIPY_ARRAY_API is set
-]
 
 
-@pytest.mark.parametrize(
-    ("estimator", "check"), CHECKS, ids=lambda v: getattr(getattr(v, "func", None), "__name__", "")
-)
+@estimator_checks(SlidingWindow(width=5, season=4))
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learn_checks(estimator, check):
     if check.func.__name__ in ORDER_CHECKS:

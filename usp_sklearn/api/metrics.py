@@ -84,7 +84,7 @@ def crps_score(
     sample_weight : (n,) weights of rows.
 
     >>> crps_score([0.0], [[-1.0, 0.0, 1.0]], quantiles=[0.25, 0.5, 0.75])
-    0.3125
+    0.375
     """
     y = _outcomes(y_true)
     if quantiles is None:

@@ -79,8 +79,8 @@ def test_equivariance(series, scale, shift):
     plain = model.update_predict(X[TRAIN : TRAIN + 100], y[TRAIN : TRAIN + 100], LEVELS)
     model, X, y = _fit(scale * series + shift)
     moved = model.update_predict(X[TRAIN : TRAIN + 100], y[TRAIN : TRAIN + 100], LEVELS)
-    spread = np.ptp(plain)
-    np.testing.assert_allclose((moved - shift) / scale, plain, rtol=0, atol=1e-9 * spread)
+    # Relative to the numbers issued: adding b rounds the series itself by ε|b|, and the net's training feels that.
+    np.testing.assert_allclose(moved, scale * plain + shift, rtol=1e-9, atol=0)
 
 
 def test_horizon_learns_outcomes_only_when_they_are_known(series):

@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 BENCH_ARGS ?=
 .DEFAULT_GOAL := test
-.PHONY: demo test lint slow bench docs clean
+.PHONY: demo test lint slow bench docs figures clean
 
 .venv/stamp: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -33,6 +33,9 @@ bench: .venv/stamp       ## accuracy on the benchmark series (../shared/bench or
 
 docs: .venv/stamp        ## checks that links and anchors inside the documentation resolve
 	$(BIN)/python docs/check_links.py
+
+figures: .venv/stamp    ## redraws the figures of docs/math, ours over the oracle
+	$(BIN)/python -m docs.math.figures
 
 clean:
 	rm -rf build dist demo_output .pytest_cache .ruff_cache .mypy_cache .hypothesis benchmarks/results

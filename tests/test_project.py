@@ -146,3 +146,11 @@ print(json.dumps({"changed": changed, "heavy": heavy, "x64": jax.config.jax_enab
 def test_links_in_the_documentation_resolve():
     done = subprocess.run([sys.executable, ROOT / "docs" / "check_links.py"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_every_page_of_mathematics_shows_its_figure():
+    folder = ROOT / "docs" / "math"
+    drawn = {f.stem for f in (folder / "figures").glob("*.py") if not f.stem.startswith("_")}
+    pages = {f.stem for f in folder.glob("*.md")} - {"README"}
+    assert drawn == pages == {f.stem for f in folder.glob("*.png")}
+    assert all(f"({name}.png)" in (folder / f"{name}.md").read_text(encoding="utf-8") for name in pages)

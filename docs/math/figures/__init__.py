@@ -1,0 +1,1 @@
+"""Figures of the mathematics pages: one module per page, ``draw()`` returns the figure, ours over its oracle."""

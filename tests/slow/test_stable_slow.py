@@ -51,6 +51,17 @@ def test_parameters_recovered_from_5000_draws(alpha, beta):
     assert np.all((ratio > 0.6) & (ratio < 1.5)), ratio
 
 
+@pytest.mark.parametrize(("alpha", "beta"), [(1.2, 0.0), (1.5, -0.5), (1.7, 0.4)])
+def test_intervals_of_two_standard_errors_cover(alpha, beta):
+    truth = np.array([alpha, beta, 2.0, 7.0])
+    inside = []
+    for seed in range(300):
+        got = stable.fit(7 + 2 * stable.sample(jax.random.key(seed), alpha, beta, (2000,)))
+        inside.append(np.abs(np.array(got[:4], float) - truth) < 1.96 * np.asarray(got.errors))
+    share = np.mean(inside, axis=0)
+    assert np.all((share > 0.85) & (share < 0.99)), share
+
+
 def test_normal_sample_ends_at_alpha_two():
     got = stable.fit(np.random.default_rng(0).normal(3, 2, 20_000))
     assert float(got.alpha) > 1.985

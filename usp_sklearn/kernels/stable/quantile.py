@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from ..law import EDGE, Law
 from ..law import ppf as law_ppf
-from .density import promote, tails_and_pdf
+from .density import STRAIGHT, standardise, tails_and_pdf
 
 _REACH = 80.0
 """asinh of the largest quantile looked for."""
@@ -34,9 +34,10 @@ def solve(u: Array, alpha: Array, beta: Array, start: Array) -> Array:
         low, high = jnp.where(miss < 0, y, low), jnp.where(miss >= 0, y, high)
         newton = y - miss * tail / jnp.maximum(density * jnp.cosh(y), tiny)
         # a miss under √eps squares away in one more step; one under the rounding of the tail itself cannot improve
-        settled = (jnp.abs(miss) <= eps**0.5) | (jnp.abs(tail - jnp.exp(goal)) <= 2 * eps)
+        noise = jnp.where(jnp.abs(x) > STRAIGHT, 0.0, 2 * eps)
+        settled = ~(jnp.abs(miss) > eps**0.5) | (jnp.abs(tail - jnp.exp(goal)) <= noise)
         # where the tail is rounding noise its slope is too; every eighth step halves the bracket whatever happens
-        sound = (newton >= low) & (newton <= high) & (tail > 8 * eps) & (settled | (n % 8 < 7))
+        sound = (newton >= low) & (newton <= high) & (tail > 4 * noise) & (settled | (n % 8 < 7))
         new = jnp.where(sound, newton, jnp.where(settled, y, (low + high) / 2))
         return n + 1, jnp.where(active, new, y), low, high, active & ~settled
 
@@ -62,7 +63,7 @@ def _ppf(u: Array, alpha: Array, beta: Array) -> Array:
     start = jax.vmap(_start)(u, alpha, beta)
     inside = (u > 0) & (u < 1)
     x = solve(jnp.where(inside, u, 0.5), alpha, beta, start)
-    outer = jnp.where(u == 0, -jnp.inf, jnp.where(u == 1, jnp.inf, jnp.nan))
+    outer = jnp.where(u == 0, -jnp.inf, jnp.where(u == 1, jnp.inf, jnp.nan)) + 0 * alpha
     return jnp.where(inside, x, outer)
 
 
@@ -79,11 +80,11 @@ def _ppf_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
 def ppf(u: ArrayLike, alpha: ArrayLike, beta: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
     """Quantile of S0(α, β, scale, loc) at probability ``u``, units of ``loc``; all arguments broadcast.
 
-    Infinite at 0 and 1, NaN outside. Differentiable.
+    Infinite at 0 and 1, NaN outside, and where the parameters leave the domain of `cdf`. Differentiable.
 
     >>> float(ppf(0.75, 1.0, 0.0).round(10))  # Cauchy
     1.0
     """
-    u, alpha, beta, loc, scale = promote(u, alpha, beta, loc, scale)
+    u, alpha, beta, loc, scale = standardise(u, alpha, beta, loc, scale)
     x = _ppf(u.ravel(), alpha.ravel(), beta.ravel()).reshape(u.shape)
     return loc + scale * x

@@ -67,6 +67,8 @@ def sample(
 ) -> Array:
     """Independent draws of ``shape``; the parameters broadcast against it. ``loc`` is δ₀, or δ₁ under "S1".
 
+    α in (0, 2], β in [−1, 1], γ = ``scale`` ≥ 0: NaN elsewhere.
+
     >>> x = sample(jax.random.key(0), 1.0, 0.0, (1000,))
     >>> x.shape, bool(abs(jnp.median(x)) < 0.2)
     ((1000,), True)
@@ -75,6 +77,7 @@ def sample(
         raise ValueError(f"The 'parametrization' of sample must be 'S0' or 'S1'. Got {parametrization!r} instead.")
     dtype = jnp.result_type(float, alpha, beta, loc, scale)
     alpha, beta, loc, scale = (jnp.asarray(v, dtype) for v in (alpha, beta, loc, scale))
+    alpha = jnp.where((alpha > 0) & (alpha <= 2) & (jnp.abs(beta) <= 1) & (scale >= 0), alpha, jnp.nan)
     if parametrization == "S1":
         loc = to_s0(alpha, beta, loc, scale)
     uniform, exponential = jax.random.split(key)

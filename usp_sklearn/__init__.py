@@ -15,6 +15,7 @@ from .api.predictor import (
     LevyPredictor,
     SignaturePredictor,
 )
+from .api.signature import LogSignatureTransformer
 from .api.stream import Stream
 from .api.warmup import warm_up
 from .api.windows import SlidingWindow, WindowBuffer, sliding_window
@@ -31,6 +32,7 @@ __all__ = [
     "JKOPredictor",
     "JumpDiffusionPredictor",
     "LevyPredictor",
+    "LogSignatureTransformer",
     "PredictiveDistribution",
     "SignaturePredictor",
     "SlidingWindow",

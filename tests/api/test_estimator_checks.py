@@ -1,4 +1,4 @@
-"""Every predictor passes scikit-learn's own checks, none expected to fail."""
+"""Every predictor, and the log-signature transformer, passes scikit-learn's own checks, none expected to fail."""
 
 import numpy as np
 import pytest
@@ -9,13 +9,20 @@ from usp_sklearn import (
     JKOPredictor,
     JumpDiffusionPredictor,
     LevyPredictor,
+    LogSignatureTransformer,
     SignaturePredictor,
 )
 
 PREDICTORS = [LevyPredictor, DGMPredictor, JumpDiffusionPredictor, SignaturePredictor, JKOPredictor]
 
 
-@estimator_checks(*[cls(random_state=0) for cls in PREDICTORS])
+LOGSIGNATURES = [
+    LogSignatureTransformer(),
+    LogSignatureTransformer(depth=2, lifts=("reset", "time"), scaling="train", bound=None),
+]
+
+
+@estimator_checks(*[cls(random_state=0) for cls in PREDICTORS], *LOGSIGNATURES)
 def test_sklearn_checks(estimator, check):
     check(estimator)
 

@@ -1,74 +1,73 @@
-"""Branch D's features and ridge: NumPy signatures, Chen's identity, brute-force leave-one-out."""
+"""Branch D: its lifted window, and the ridge's strength against brute-force leave-one-out and a batch refit."""
 
-import itertools
-
+import jax
 import jax.numpy as jnp
 import numpy as np
-import signax
+import pytest
 
-from usp_sklearn.kernels import signature
-
-
-def _iterated(path, word):
-    """Iterated integral of a piecewise linear path over a word, from the exponential of each segment."""
-    total = {(): 1.0}
-    n = len(word)
-    subwords = [word[i:j] for i in range(n) for j in range(i + 1, n + 1)]
-    for step in np.diff(path, axis=0):
-
-        def segment(w, step=step):
-            return np.prod([step[c] for c in w]) / np.prod(np.arange(1, len(w) + 1)) if w else 1.0
-
-        new = {w: sum(total.get(w[:k], 0.0) * segment(w[k:]) for k in range(len(w) + 1)) for w in {*subwords, ()}}
-        total = new
-    return total[word]
+from tests.kernels.iterated import lyndon, signature, tensor_log
+from usp_sklearn.kernels import regression
+from usp_sklearn.kernels import signature as branch
+from usp_sklearn.kernels.regression import Tuning
 
 
-def test_signax_signature_is_the_iterated_integral():
-    path = np.random.default_rng(0).normal(size=(6, 2)).cumsum(0)
-    flat = np.concatenate([np.ravel(level) for level in signax.signature(jnp.asarray(path), 3, flatten=False)])
-    words = [w for k in (1, 2, 3) for w in itertools.product(range(2), repeat=k)]
-    np.testing.assert_allclose(flat, [_iterated(path, w) for w in words], rtol=1e-10)
-
-
-def test_level_two_of_the_log_signature_is_the_levy_area():
-    window = np.random.default_rng(1).normal(size=16).cumsum()
-    path = np.asarray(signature.lift(jnp.asarray(window), jnp.ones(16, bool)))
-    found = np.asarray(signax.logsignature(jnp.asarray(path), 2))
-    d = path - path[0]
-
-    def area(i, j):
-        return 0.5 * np.sum(d[:-1, i] * np.diff(d[:, j]) - d[:-1, j] * np.diff(d[:, i]))
-
-    expected = [*(path[-1] - path[0]), area(0, 1), area(0, 2), area(1, 2)]
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
-
-
-def test_lead_lag_area_is_half_the_quadratic_variation():
-    window = np.random.default_rng(2).normal(size=20).cumsum()
-    path = signature.lift(jnp.asarray(window), jnp.ones(20, bool))
-    area = signax.logsignature(path, 2)[5]
-    assert np.isclose(abs(area), 0.5 * np.sum(np.diff(window) ** 2), rtol=1e-9)
+@pytest.mark.parametrize("width", [16, 11])
+def test_features_are_log_signatures_of_the_last_4_12_and_all_values(width):
+    """Spans, lead–lag with a clock, unit and padding, re-derived in NumPy."""
+    window = np.random.default_rng(0).normal(size=16).cumsum()
+    window[: 16 - width] = window[16 - width]
+    found = branch.log_signature(jnp.asarray(window), jnp.asarray(width), jnp.asarray(0.7), 3)
+    expected = []
+    for span in (4, 12, 16):
+        values = window[-min(span, width) :]
+        n = len(values)
+        scaled = (values - values[-1]) / (0.7 * np.sqrt(n))
+        clock = np.arange(n) / (n - 1)
+        path = [[0.0, scaled[0], scaled[0]]]
+        for i in range(1, n):
+            path += [[clock[i], scaled[i], scaled[i - 1]], [clock[i], scaled[i], scaled[i]]]
+        levels = tensor_log(signature(np.array(path), 3))
+        expected += [levels[len(w)][w] for w in lyndon(3, 3)]
+    assert len(found) == branch.size(16, 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-13)
 
 
 def test_padding_does_not_change_the_features():
     window = np.random.default_rng(3).normal(size=16).cumsum()
     padded = np.concatenate([np.full(16, window[0]), window])
-    short = signature.log_signature(jnp.asarray(window), jnp.asarray(16), jnp.asarray(1.0), 3)
-    long = signature.log_signature(jnp.asarray(padded), jnp.asarray(16), jnp.asarray(1.0), 3)
+    short = branch.log_signature(jnp.asarray(window), jnp.asarray(16), jnp.asarray(1.0), 3)
+    long = branch.log_signature(jnp.asarray(padded), jnp.asarray(16), jnp.asarray(1.0), 3)
     np.testing.assert_allclose(long, short, rtol=1e-9, atol=1e-12)
 
 
-def test_leave_one_out_against_brute_force():
-    rng = np.random.default_rng(4)
-    x, ridges = rng.normal(size=(40, 5)), np.array([0.1, 1.0, 10.0])
-    y = x @ rng.normal(size=5) + rng.normal(size=40)
-    weight = (np.arange(40) < 35).astype(float)
-    found = signature.leave_one_out(jnp.asarray(x), jnp.asarray(y), jnp.asarray(weight), jnp.asarray(ridges))
+def _data(n, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 5))
+    return x, x @ rng.normal(size=5) + rng.normal(size=n)
+
+
+@pytest.mark.parametrize("real", [40, 35, 3])
+def test_leave_one_out_against_brute_force(real):
+    """Padding and fewer rows than features included."""
+    (x, y), ridges = _data(40, 4), np.array([0.1, 1.0, 10.0])
+    weight = (np.arange(40) < real).astype(float)
+    found = branch.leave_one_out(jnp.asarray(x), jnp.asarray(y), jnp.asarray(weight), jnp.asarray(ridges))
     for ridge, value in zip(ridges, found, strict=True):
         errors = []
-        for i in range(35):
-            keep = [j for j in range(35) if j != i]
+        for i in range(real):
+            keep = [j for j in range(real) if j != i]
             w = np.linalg.solve(x[keep].T @ x[keep] + ridge * np.eye(5), x[keep].T @ y[keep])
             errors.append((y[i] - x[i] @ w) ** 2)
         assert np.isclose(value, np.mean(errors), rtol=1e-9)
+
+
+def test_recursion_without_forgetting_is_the_ridge_that_leave_one_out_scores():
+    """The strength chosen in batch is the strength the recursion starts from: both solve (X'X + δI) w = X'y."""
+    (x, y), ridge = _data(80, 5), 7.0
+    tuning = Tuning(1.0, ridge, 1e9, 0.0)
+    state, _ = jax.lax.scan(
+        lambda s, row: (regression.update(s, row[0], row[1], tuning), None),
+        regression.init(5, ridge, jnp.float64),
+        (jnp.asarray(x), jnp.asarray(y)),
+    )
+    np.testing.assert_allclose(state.coef, np.linalg.solve(x.T @ x + ridge * np.eye(5), x.T @ y), rtol=1e-9)

@@ -1,7 +1,7 @@
 """Branch D: a linear functional of log-signatures of the lifted window.
 
 The signature of a bare 1-D path is only its total increment, so the window is lifted first: time, lead and
-lag channels (Flint, Hambly & Lyons 2016). Log-signatures of the whole window and of its most recent parts
+lag channels (:mod:`usp_sklearn.kernels.lifts`). Log-signatures of the whole window and of its most recent parts
 are the features; a ridge whose strength is chosen by closed-form leave-one-out starts the recursion.
 """
 
@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import signax
 from jax import Array
 
-from . import empirical, linear
+from . import empirical, linear, logsignature
 from .contract import Branch, Config, Info, Row, fine
 from .law import Law, affine, from_quantiles
+from .lifts import lift
 from .linear import Linear
 from .regression import Tuning
 
@@ -34,15 +34,6 @@ class Signature(NamedTuple):
     steps: Array
 
 
-def lift(window: Array, real: Array) -> Array:
-    """(time, lead, lag) path (2n − 1, 3) of a window (n,); ``real`` marks the columns that are not padding."""
-    step = (real[1:] & real[:-1]).astype(window.dtype)
-    time = jnp.concatenate([jnp.zeros(1, window.dtype), jnp.cumsum(step)])
-    time = time / jnp.maximum(time[-1], 1.0)
-    double = jnp.repeat(jnp.stack([time, window], 1), 2, axis=0)
-    return jnp.column_stack([double[1:, 0], double[1:, 1], double[:-1, 1]])
-
-
 def log_signature(window: Array, width: Array, unit: Array, depth: int) -> Array:
     """Log-signatures of the last 4, the last 12 and all values, concatenated.
 
@@ -56,7 +47,8 @@ def log_signature(window: Array, width: Array, unit: Array, depth: int) -> Array
     for span in (*(s for s in SPANS if s < total), total):
         length = jnp.minimum(width, span).astype(window.dtype)
         scaled = (window[-span:] - window[-1]) / (unit * jnp.sqrt(length))
-        parts.append(signax.logsignature(lift(jnp.clip(scaled, -50, 50), real[-span:]), depth))
+        path = lift(jnp.clip(scaled, -50, 50)[:, None], real[-span:])
+        parts.append(logsignature.log_signature(path, depth))
     return jnp.concatenate(parts)
 
 

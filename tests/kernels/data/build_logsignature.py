@@ -1,18 +1,18 @@
 """Writes logsignature.npz: log-signatures of random paths by iisignature 0.24, in coordinates of Lyndon words.
 
-    python -m venv /tmp/oracle && /tmp/oracle/bin/pip install numpy==2.4.6 setuptools wheel
-    /tmp/oracle/bin/pip install --no-build-isolation iisignature==0.24      (needs a C++ compiler)
-    /tmp/oracle/bin/python tests/kernels/data/build_logsignature.py
+    python -m venv oracle && oracle/bin/pip install numpy==2.4.6 setuptools wheel
+    oracle/bin/pip install --no-build-isolation iisignature==0.24      (needs a C++ compiler)
+    oracle/bin/python tests/kernels/data/build_logsignature.py
 
 iisignature's method "x" gives the log-signature as a tensor series, all words of a level in alphabetical order. Read at
 the Lyndon words these are our coordinates. (Its compressed forms are coefficients of brackets, another basis.) It
 refuses one channel, whose log-signature is its increment.
 """
 
+import importlib.metadata
 import itertools
 from pathlib import Path
 
-import iisignature
 import numpy as np
 
 VERSION = "0.24"
@@ -26,6 +26,8 @@ def is_lyndon(word: tuple[int, ...]) -> bool:
 
 def coordinates(path: np.ndarray, depth: int) -> np.ndarray:
     """Log-signature of a path (m, D) at its Lyndon words, shorter ones first, then alphabetical."""
+    import iisignature  # Here, as the test environment has no such package.
+
     channels = path.shape[1]
     if channels == 1:
         return path[-1] - path[0]
@@ -36,7 +38,7 @@ def coordinates(path: np.ndarray, depth: int) -> np.ndarray:
 
 def main() -> None:
     """For 1 to 4 channels the paths, and for depth 1 to 5 their log-signatures."""
-    assert iisignature.version() == VERSION
+    assert importlib.metadata.version("iisignature") == VERSION
     rng = np.random.default_rng(20260201)
     table = {}
     for channels in range(1, 5):

@@ -162,7 +162,7 @@ def test_shrink_solves_its_equation(size):
     plain = _log(path)
     squared = np.sum(plain**2)
     wanted = squared if squared <= bound**2 else 2 * bound**2 - bound**4 / squared
-    root = brentq(lambda x: np.sum(x ** (2 * ORDER) * plain**2) - wanted, 0.0, 1.0, xtol=1e-15, rtol=1e-14)
+    root = brentq(lambda x: np.sum(x ** (2 * ORDER) * plain**2) - wanted, 0.0, 2.0, xtol=1e-15, rtol=1e-14)
     found = np.asarray(log_signature(jnp.asarray(path), 4, bound))
     np.testing.assert_allclose(found, root**ORDER * plain, rtol=1e-9, atol=1e-12)
     # The log-signature of the path root·x, not just some numbers:

@@ -28,3 +28,16 @@ def binomial_cascade(p: float, depth: int, rng: np.random.Generator | None = Non
 def binomial_tau(p: float, q: NDArray[np.float64]) -> NDArray[np.float64]:
     """τ(q) = −log₂(p^q + (1 − p)^q)."""
     return -np.log2(p**q + (1 - p) ** q)
+
+
+def devils_staircase(n: int) -> NDArray[np.float64]:
+    """Cantor's function (n,) on [0, 1]: ternary digits up to the first 1, read as binary ones."""
+    rest = (np.arange(n) + 0.5) / n
+    value, open_ = np.zeros(n), np.ones(n, bool)
+    for k in range(1, 30):
+        rest = rest * 3
+        digit = np.minimum(np.floor(rest), 2)
+        rest -= digit
+        value += np.where(open_, np.where(digit == 0, 0.0, 0.5**k), 0.0)
+        open_ &= digit != 1
+    return value

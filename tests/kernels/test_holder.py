@@ -6,7 +6,7 @@ import pytest
 
 from tests.fractals import fbm
 from usp_sklearn.core.identification import identify, identify_rows
-from usp_sklearn.kernels.holder import _covariance, quadratic_variation, structure_function
+from usp_sklearn.kernels.holder import quadratic_variation, structure_function
 
 QUICK = jax.jit(structure_function)
 
@@ -35,14 +35,6 @@ def test_heavy_tails_raise_the_error():
     heavy = identify_rows(rng.standard_t(2.2, size=(300, 64)).cumsum(1), 64.0)
     assert np.mean(heavy.holder_se) > 1.3 * np.mean(normal.holder_se)
     assert np.sqrt(np.mean(np.square(heavy.holder_se))) > 0.75 * np.std(heavy.holder)
-
-
-def test_covariance_of_log_moments_against_simulation():
-    n, lags = 24, [1, 2, 4]
-    w = np.random.default_rng(2).normal(size=(60_000, n)).cumsum(1)
-    moments = np.stack([np.abs(w[:, k:] - w[:, :-k]).mean(1) for k in lags], 1)
-    relative = moments / moments.mean(0)
-    np.testing.assert_allclose(_covariance(n, lags), np.cov(relative.T), rtol=0.05)
 
 
 def test_smooth_window_is_exactly_one():

@@ -1,14 +1,13 @@
-"""Wavelet transform against PyWavelets; maxima lines against fractional Brownian motion, cascades and cusps."""
+"""Maxima lines against a walk by hand, fractional Brownian motion and cascades."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import pywt
 
 from tests.fractals import binomial_cascade, binomial_tau, fbm
 from usp_sklearn.kernels import wtmm
-from usp_sklearn.kernels.cwt import cwt, cwt_pywt, dyadic_scales
+from usp_sklearn.kernels.cwt import dyadic_scales
 
 QUICK = jax.jit(wtmm.wtmm, static_argnames=("backend", "n_scales"))
 
@@ -22,31 +21,11 @@ def _lines(x, cone=1.5):
     return modulus, lines, wtmm.log_partition(lines), wtmm.tau(lines, x.size, grid)
 
 
-@pytest.mark.parametrize("n", [5, 32, 100, 1500])
-def test_cwt_equals_pywavelets(n):
-    x = np.random.default_rng(n).normal(size=n).cumsum()
-    for scales in (np.array([1.0, 1.3, 2.0, 3.7]), dyadic_scales(n)):
-        expected, _ = pywt.cwt(x, scales, "gaus1")
-        np.testing.assert_allclose(jax.jit(lambda v, s=scales: cwt(v, s))(x), expected, rtol=0, atol=1e-9)
-
-
-@pytest.mark.parametrize("n", [40, 40_000])
-def test_callback_backend_keeps_float64_and_vmaps(n):
-    # Long signals are dispatched to a thread that does not know of the scoped x64.
-    x = np.random.default_rng(0).normal(size=(2, 3, n))
-    out = jax.jit(jax.vmap(jax.vmap(lambda v: 2 * cwt_pywt(v, [2.0, 5.0]))))(x)
-    assert out.dtype == np.float64 and out.shape == (2, 3, 2, n)
-    np.testing.assert_array_equal(out[1, 2], 2 * pywt.cwt(x[1, 2], [2.0, 5.0], "gaus1")[0])
-    single = cwt_pywt(jnp.asarray(x[0, 0], jnp.float32), [2.0])
-    assert single.dtype == np.float32
-    np.testing.assert_allclose(single, pywt.cwt(x[0, 0], [2.0], "gaus1")[0], atol=1e-5)
-
-
 def test_scales_follow_the_window():
     np.testing.assert_allclose(dyadic_scales(4096), 2.0 ** np.linspace(1, 6, 40))
     assert dyadic_scales(64).max() <= 8 and dyadic_scales(8).max() <= 4
     grid = wtmm.grid(64)
-    assert grid.scales[0] == 1.0 and grid.scales[grid.roots] == 2.0 and (np.diff(grid.scales) > 0).all()
+    assert grid.scales[0] == 2.0**-0.75 and grid.scales[grid.roots] == 2.0 and (np.diff(grid.scales) > 0).all()
 
 
 def _chain(modulus, scales, roots, cone):
@@ -65,7 +44,7 @@ def _chain(modulus, scales, roots, cone):
         if not finer:
             return None
         child = min(finer, key=lambda c: (abs(c - b), c))
-        if abs(child - b) > cone * scales[s]:
+        if abs(child - b) > 2 * cone * scales[s]:
             return None
         if min(maxima[s], key=lambda c: (abs(c - child), c)) != b:
             return None
@@ -94,7 +73,7 @@ def test_partition_function_and_exponents_by_hand():
     z = np.array([[(sup[s][on[s]] ** q).sum() for s in range(on.shape[0])] for q in wtmm.ORDERS])
     np.testing.assert_allclose(log_z, np.log(z), rtol=1e-10, atol=1e-10)
     a = grid.scales[grid.roots :]
-    slopes = np.array([np.polyfit(np.log(a), row, 1, w=a**-0.5)[0] for row in np.log(z)])
+    slopes = np.array([np.polyfit(np.log(a), row, 1, w=a ** (-1 / 6))[0] for row in np.log(z)])
     np.testing.assert_allclose(exponents, slopes, rtol=1e-8, atol=1e-10)
 
 
@@ -134,15 +113,6 @@ def test_holder_exponent_is_the_mode_of_the_legendre_spectrum():
     holder = float(QUICK(x, float(x.size)).holder)
     assert plateau.min() - 2e-3 <= holder <= plateau.max() + 2e-3
     assert abs(d.max() - 1.0) < 0.05 and abs(holder - (-np.log2(0.3 * 0.7) / 2)) < 0.06
-
-
-def test_local_exponent_of_jump_and_cusp():
-    t = np.arange(512)
-    assert abs(float(QUICK(np.where(t >= 480, 1.0, 0.0), 512.0).local)) < 0.02
-    assert abs(float(QUICK(np.abs(t - 460.0) ** 0.5, 512.0).local) - 0.5) < 0.06
-    # The jump nearest to the end is the one reported, not the cusp before it.
-    both = np.where(t < 300, np.abs(t - 200.0) ** 0.5, 10.0) + np.where(t >= 440, 30.0, 0.0)
-    assert abs(float(QUICK(both, 512.0).local)) < 0.05
 
 
 @pytest.mark.parametrize("n", [64, 512])

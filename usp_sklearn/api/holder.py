@@ -28,8 +28,8 @@ class HolderTransformer(TransformerMixin, BaseEstimator):
         The window is the last ``width`` columns of X, oldest value first. Default: all columns.
     method : {"auto", "wtmm", "structure"}
         Wavelet transform modulus maxima, or structure functions (scaling of mean absolute increments).
-        ``"auto"`` takes the maxima from 1,024 values on, where they are the safer choice if the series may be
-        multifractal; on monofractal series structure functions are the more precise at every length.
+        ``"auto"`` takes structure functions below 1,024 values. From there it takes the maxima, with the exponent
+        made more precise by moments of increments where the series looks monofractal.
     backend : {"jax", "pywavelets"}
         Who computes the wavelet transform. The results agree to 1e-6.
     cone : float
@@ -110,11 +110,12 @@ class HolderTransformer(TransformerMixin, BaseEstimator):
         rows = int(np.clip(_VALUES // length, 1, _ROWS))
         windows = np.pad(values[:, n_columns - width :], ((0, -n % rows), (length - width, 0)), mode="edge")
         if self.method == "auto":
-            method = "wtmm" if width >= AUTO_LENGTH else "structure"
+            method = "auto" if width >= AUTO_LENGTH else "structure"
         else:
             method = self.method
         # Options the method doesn't use must not make new programs.
-        static: dict[str, Any] = {"n_scales": self.n_scales, "backend": self.backend} if method == "wtmm" else {}
+        options: dict[str, Any] = {"n_scales": self.n_scales, "backend": self.backend}
+        static = {} if method == "structure" else options
         with runtime.precision():
             chunks = [
                 np.stack(identify_rows(chunk, float(width), float(self.cone), method=method, **static), axis=1)

@@ -3,20 +3,35 @@
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
-from ..kernels.holder import Identification, structure_function
+from ..kernels.holder import HOLDER_MAX, HOLDER_MIN, NEUTRAL_SE, Identification, scaling, structure_function
 from ..kernels.wtmm import wtmm
 
-__all__ = ["AUTO_LENGTH", "Identification", "identify", "identify_rows"]
+__all__ = ["AUTO_LENGTH", "Identification", "blend", "identify", "identify_rows"]
 
 AUTO_LENGTH = 1024
-"""Length from which ``"auto"`` takes maxima lines: a minimax choice, not a uniform win.
+"""Length from which ``"auto"`` blends maxima lines with moments of increments; below, lines are too few."""
 
-Root mean square errors were measured on fractional Brownian motion (H = 0.3, 0.5, 0.7) and multifractal walks
-(λ² = 0.02, 0.05, 0.1). At 256 values structure functions are better on all six. The worst of the six is 0.079 for
-them and 0.064 for maxima at 1,024 values, 0.073 and 0.055 at 4,096. On Brownian paths alone structure functions
-stay better at every length, with about half the deviation."""
+
+def blend(window: Array, width: Array | int, lines: Identification) -> Identification:
+    """Replace the exponent of maxima ``lines`` by a more precise one as far as one exponent explains the window (L,).
+
+    Where h(q) is constant, moments of increments give it with a quarter of the variance that maxima lines have:
+    ζ(2)/2 if the increments are as concentrated as normal ones, ζ(1) otherwise. Where h(q) falls by more than 1.5
+    standard errors the moments miss the mode of D(h) and the lines take over, wholly at three.
+    """
+    found = scaling(window, width)
+    normal = jnp.clip((1.3 - found.dispersion) / 0.2, 0.0, 1.0)
+    share = jnp.clip(found.curvature / found.se[2] / 1.5 - 1, 0.0, 1.0)
+    moments = jnp.clip(normal * found.two + (1 - normal) * found.one, HOLDER_MIN, HOLDER_MAX)
+    error = jnp.minimum(normal * found.se[1] + (1 - normal) * found.se[0], NEUTRAL_SE)
+    trusted = found.live & (share < 1)
+    return lines._replace(
+        holder=jnp.where(trusted, share * lines.holder + (1 - share) * moments, lines.holder),
+        holder_se=jnp.where(trusted, share * lines.holder_se + (1 - share) * error, lines.holder_se),
+    )
 
 
 def identify(
@@ -39,7 +54,7 @@ def identify(
     cone : float or () array
         A maxima line moves by at most ``cone`` times the scale from one scale to the next.
     method : {"auto", "wtmm", "structure"}
-        Static. ``"auto"`` takes structure functions below :data:`AUTO_LENGTH` values.
+        Static. ``"auto"`` takes structure functions below :data:`AUTO_LENGTH` values and :func:`blend` from there.
     n_scales : int
         Static. Scales between 2 and 64 samples for the wavelet.
     backend : {"jax", "pywavelets"}
@@ -56,6 +71,8 @@ def identify(
         found = structure_function(window, width)
     else:
         found = wtmm(window, width, cone, n_scales=n_scales, backend=backend)
+        if method == "auto":
+            found = blend(window, width, found)
     return jax.lax.stop_gradient(found)
 
 

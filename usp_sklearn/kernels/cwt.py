@@ -31,47 +31,52 @@ def dyadic_scales(n: int, n_scales: int = 40, j_min: float = 1.0, j_max: float =
 
 
 @lru_cache(maxsize=64)
-def _kernels(scales: tuple[float, ...], precision: int) -> tuple[np.ndarray, int]:
-    """Kernels (S, U) on a common frame of increments, and the offset of the frame's first increment from position b."""
+def _kernels(scales: tuple[float, ...], precision: int, phases: int) -> tuple[np.ndarray, int]:
+    """Kernels (phases·S, U) on a common frame of increments, and the offset of the frame's first one from sample b."""
     x = np.linspace(-_REACH, _REACH, 2**precision)
     step = x[1] - x[0]
     primitive = np.cumsum(-2.0 * (2.0 / np.pi) ** 0.25 * x * np.exp(-(x**2))) * step
     taps, firsts = [], []
-    for a in scales:
-        index = (np.arange(a * (x[-1] - x[0]) + 1) / (a * step)).astype(int)
-        tap = -np.sqrt(a) * primitive[index[index < x.size]]
-        taps.append(tap)
-        # Full convolution, differenced, cropped to the centre: increment k − b runs from l + 2 − K to l + 1.
-        firsts.append((tap.size - 2) // 2 + 2 - tap.size)
+    for phase in range(phases):
+        for a in scales:
+            index = (np.arange(a * (x[-1] - x[0]) + 1) / (a * step)).astype(int)
+            tap = -np.sqrt(a) * primitive[index[index < x.size]]
+            # Full convolution, differenced, cropped to the centre: increment k − b runs from l + 2 − K to l + 1.
+            first = (tap.size - 2) // 2 + 2 - tap.size + phase
+            # Only every phases-th position carries an increment.
+            skip = -first % phases
+            taps.append(tap[skip::phases])
+            firsts.append((first + skip) // phases)
     first = min(firsts)
     length = max(f + t.size for f, t in zip(firsts, taps, strict=True)) - first
-    out = np.zeros((len(scales), length))
+    out = np.zeros((len(taps), length))
     for row, f, tap in zip(out, firsts, taps, strict=True):
         row[f - first : f - first + tap.size] = tap
     return out, first
 
 
-def transform(increments: Array, scales: Sequence[float] | np.ndarray, precision: int = PRECISION) -> Array:
-    """Transform (S, n) from the n + 1 increments Δ_k = x_k − x_{k−1} of a signal, k = 0 … n.
+def transform(
+    increments: Array, scales: Sequence[float] | np.ndarray, precision: int = PRECISION, phases: int = 1
+) -> Array:
+    """Transform (S, phases·n) from the n + 1 increments Δ_k = x_k − x_{k−1} of a signal, k = 0 … n.
 
-    The outer increments say what lies beyond the signal: x₀ and −x_{n−1} for zeros, 0 for constants.
+    The outer increments say what lies beyond the signal: x₀ and −x_{n−1} for zeros, 0 for constants. With more
+    than one phase the signal is a staircase, each value repeated ``phases`` times, and ``scales`` count those.
     """
-    kernels, first = _kernels(tuple(float(a) for a in scales), precision)
+    kernels, first = _kernels(tuple(float(a) for a in scales), precision, phases)
     n, length = increments.shape[0] - 1, kernels.shape[1]
     matrix = jnp.asarray(kernels.T, increments.dtype)
     block = min(n, _BLOCK)
     n_blocks = -(-n // block)
     padded = jnp.pad(increments, (-first, n_blocks * block - n + length))
     frame = jnp.arange(block)[:, None] + jnp.arange(length)  # iota: a folded index table would be megabytes
-    if n_blocks == 1:
-        return jnp.matmul(padded[frame], matrix, precision="highest").T
 
-    def one(start: Array) -> Array:
+    def one(start: Array | int) -> Array:
         piece = jax.lax.dynamic_slice(padded, (start,), (block + length - 1,))
         return jnp.matmul(piece[frame], matrix, precision="highest")
 
-    blocks = jax.lax.map(one, jnp.arange(n_blocks) * block)
-    return blocks.reshape(n_blocks * block, -1)[:n].T
+    rows = one(0) if n_blocks == 1 else jax.lax.map(one, jnp.arange(n_blocks) * block)
+    return rows.reshape(n_blocks * block, phases, -1)[:n].reshape(n * phases, -1).T
 
 
 def cwt(signal: Array, scales: Sequence[float] | np.ndarray, precision: int = PRECISION) -> Array:

@@ -1,19 +1,19 @@
 """Regularity of a short window from absolute moments of its increments, and the record all estimators return.
 
-    M(l) = mean |x_{t+l} − x_t| ~ l^H
+    M_q(l) = mean |x_{t+l} − x_t|^q ~ l^ζ(q)
 
-H is the slope of log M on log l over dyadic lags, weighted by the covariance the log-moments have for Brownian
-motion (generalised least squares). References: Mandelbrot & Van Ness (1968), Jaffard (1997).
+H = ζ(1) is the slope of log M₁ on log l over dyadic lags, weighted by the covariance the log-moments have for
+Brownian motion (generalised least squares, :mod:`.moments`). References: Mandelbrot & Van Ness (1968), Jaffard (1997).
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-LAG_MAX = 64
+from .moments import HURST, HURST_STEP, Table, table
+
 HOLDER_MIN, HOLDER_MAX = -1.0, 2.0
 NEUTRAL, NEUTRAL_SE = 0.5, 1.0
 """What a window without any movement reports: a random walk's exponent, with an error that says "unknown"."""
@@ -37,42 +37,23 @@ class Identification(NamedTuple):
     """() exponent at the window's end"""
 
 
-def _covariance(n: int, lags: list[int]) -> np.ndarray:
-    """Cov(log M(l), log M(m)) to first order for Brownian motion seen at ``n`` times."""
-    shift = np.arange(-max(lags), max(lags) + 1)
-    out = np.zeros((len(lags), len(lags)))
-    for i, k in enumerate(lags):
-        for j, m in enumerate(lags):
-            # Increments over (t, t + k] and (t + shift, t + shift + m] are correlated by their overlap.
-            shared = np.clip(np.minimum(k, shift + m) - np.maximum(0, shift), 0, None)
-            rho = shared / np.sqrt(k * m)
-            cov = np.sqrt(np.clip(1 - rho**2, 0, None)) + rho * np.arcsin(np.minimum(rho, 1.0)) - 1
-            pairs = np.clip(np.minimum(n - k, n - m - shift) - np.maximum(0, -shift), 0, None)
-            out[i, j] = (cov * pairs).sum() / ((n - k) * (n - m))
-    return out
+class Scaling(NamedTuple):
+    """Growth of the moments of a window's increments; scalars."""
 
-
-class _Table(NamedTuple):
-    """Regression constants for a window of ``n`` values; row p uses the first p + 2 lags."""
-
-    lags: np.ndarray
-    weights: np.ndarray
-    variance: np.ndarray
-    bias: np.ndarray
-
-
-@lru_cache(maxsize=64)
-def _table(n: int) -> _Table:
-    lags = [2**k for k in range(LAG_MAX.bit_length()) if 2**k <= max(n // 4, 2)]
-    cov = _covariance(max(n, 4), lags)
-    weights, variance = np.zeros((len(lags) - 1, len(lags))), np.zeros(len(lags) - 1)
-    for p in range(2, len(lags) + 1):
-        design = np.stack([np.ones(p), np.log(lags[:p])], 1)
-        precision = np.linalg.inv(cov[:p, :p])
-        spread = np.linalg.inv(design.T @ precision @ design)
-        weights[p - 2, :p] = (spread @ design.T @ precision)[1]
-        variance[p - 2] = spread[1, 1]
-    return _Table(np.array(lags), weights, variance, np.diag(cov) / 2)
+    one: Array
+    """() ζ(1), the exponent for any window"""
+    two: Array
+    """() ζ(2)/2, the same exponent with less variance where the increments are normal"""
+    late: Array
+    """() ζ(1) with weights that halve every quarter of the window"""
+    curvature: Array
+    """() fall of h(q) = dζ/dq from the orders (0, ½) to (1, 2)"""
+    se: Array
+    """(3,) standard errors of ``one``, ``two`` and ``curvature``"""
+    dispersion: Array
+    """() relative variance of the absolute increments over that of normal ones"""
+    live: Array
+    """() whether anything moved"""
 
 
 def quadratic_variation(window: Array, width: Array | int) -> Array:
@@ -86,14 +67,20 @@ def quadratic_variation(window: Array, width: Array | int) -> Array:
     return jnp.where(real, steps * steps, 0.0).sum()
 
 
-def structure_function(window: Array, width: Array | int) -> Identification:
-    """Identify a window (L,) whose last ``width`` values are real, from its absolute increments.
+def _standard_errors(constants: Table, row: Array, exponent: Array, inflation: Array) -> Array:
+    """(3,) errors at ``exponent``, by interpolation between the tabulated ones."""
+    clipped = jnp.clip(exponent, HURST[0], HURST[-1])
+    hat = jnp.clip(1 - jnp.abs(clipped - jnp.asarray(HURST, exponent.dtype)) / HURST_STEP, 0.0, 1.0)
+    return jnp.sqrt(jnp.asarray(constants.variance, exponent.dtype)[:, row] @ hat * inflation)
 
-    ``local`` repeats the regression with weights that halve every quarter of the window; ``spectrum_width`` is
-    the fall of h(q) = dζ/dq between the orders (0, ½) and (1, 2), ζ(q) the scaling of |Δ|^q. The standard error
-    is the one of Brownian motion, raised where increments are more dispersed than normal ones.
 
-    >>> round(float(structure_function(3.0 * jnp.arange(64.0), 64).holder), 6)
+def scaling(window: Array, width: Array | int) -> Scaling:
+    """Exponents of the moments ½, 1 and 2 of the increments of a window (L,) whose last ``width`` values are real.
+
+    Standard errors are those of fractional Brownian motion with the exponent found, raised where increments are
+    more dispersed than normal ones.
+
+    >>> round(float(scaling(3.0 * jnp.arange(64.0), 64).two), 6)
     1.0
     """
     n = window.shape[0]
@@ -101,7 +88,7 @@ def structure_function(window: Array, width: Array | int) -> Identification:
         # Two lags need three values.
         window = jnp.pad(window, (3 - n, 0), mode="edge")
         n = 3
-    table = _table(n)
+    constants = table(n)
     dtype = window.dtype
     width = jnp.asarray(width, dtype)
     age = jnp.arange(n - 1, -1, -1)
@@ -111,7 +98,7 @@ def structure_function(window: Array, width: Array | int) -> Identification:
     centred = centred / jnp.where(top > 0, top, 1.0)
     fade = jnp.exp2(-4.0 * age / jnp.maximum(width, 1.0))
     # One gather for all lags: unrolled slices compile several times slower.
-    lags = jnp.asarray(table.lags)[:, None]
+    lags = jnp.asarray(constants.lags)[:, None]
     back = jnp.arange(n) - lags
     seen = (back >= 0) & (age + lags < width)
     size = jnp.where(seen, jnp.abs(centred - centred[jnp.maximum(back, 0)]), 0.0)
@@ -120,19 +107,33 @@ def structure_function(window: Array, width: Array | int) -> Identification:
     late = late / jnp.maximum(late.sum(1, keepdims=True), 1e-12)
     moments = jnp.stack([even * jnp.sqrt(size), even * size, even * size * size, late * size]).sum(-1)
     live = moments[1].max() > 0
-    usable = jnp.clip((jnp.asarray(table.lags) <= width / 4).sum() - 2, 0, len(table.weights) - 1)
+    usable = jnp.clip((jnp.asarray(constants.lags) <= width / 4).sum() - 2, 0, len(constants.weights) - 1)
     share = n / jnp.maximum(width, 3.0)
     dispersion = (moments[2, 0] / jnp.maximum(moments[1, 0] ** 2, 1e-30) - 1) / _ABS_VAR
     logs = jnp.log(jnp.maximum(moments, 1e-12 * jnp.where(live, moments.max(), 1.0)))
     # E log M lies below log E M by half the relative variance of M, which a smooth window does not have.
-    logs = logs + share * jnp.clip(dispersion, 0.0, 1.0) * jnp.asarray(table.bias, dtype)
-    slopes = logs @ jnp.asarray(table.weights, dtype)[usable]
-    se = jnp.sqrt(jnp.asarray(table.variance, dtype)[usable] * share * jnp.maximum(dispersion, 1.0))
-    spread = slopes[0] * 2 - (slopes[2] - slopes[1])
+    bias = jnp.asarray(constants.bias, dtype)[jnp.array([0, 1, 2, 1])]
+    logs = logs + share * jnp.clip(dispersion, 0.0, 1.0) * bias
+    half, one, two, late_one = logs @ jnp.asarray(constants.weights, dtype)[usable]
+    se = _standard_errors(constants, usable, one, share * jnp.maximum(dispersion, 1.0))
+    return Scaling(one, two / 2, late_one, half * 2 - (two - one), se, dispersion, live)
+
+
+def structure_function(window: Array, width: Array | int) -> Identification:
+    """Identify a window (L,) whose last ``width`` values are real, from its absolute increments.
+
+    ``holder`` is ζ(1), ``local`` the same with weights that halve every quarter of the window, ``spectrum_width``
+    the fall of h(q) = dζ/dq between the orders (0, ½) and (1, 2).
+
+    >>> round(float(structure_function(3.0 * jnp.arange(64.0), 64).holder), 6)
+    1.0
+    """
+    found = scaling(window, width)
+    live = found.live
     return Identification(
-        holder=jnp.where(live, jnp.clip(slopes[1], HOLDER_MIN, HOLDER_MAX), NEUTRAL),
-        holder_se=jnp.where(live, jnp.minimum(se, NEUTRAL_SE), NEUTRAL_SE),
-        spectrum_width=jnp.where(live, jnp.clip(spread, 0.0, HOLDER_MAX - HOLDER_MIN), 0.0),
+        holder=jnp.where(live, jnp.clip(found.one, HOLDER_MIN, HOLDER_MAX), NEUTRAL),
+        holder_se=jnp.where(live, jnp.minimum(found.se[0], NEUTRAL_SE), NEUTRAL_SE),
+        spectrum_width=jnp.where(live, jnp.clip(found.curvature, 0.0, HOLDER_MAX - HOLDER_MIN), 0.0),
         quadratic_variation=quadratic_variation(window, width),
-        local=jnp.where(live, jnp.clip(slopes[3], HOLDER_MIN, HOLDER_MAX), NEUTRAL),
+        local=jnp.where(live, jnp.clip(found.late, HOLDER_MIN, HOLDER_MAX), NEUTRAL),
     )

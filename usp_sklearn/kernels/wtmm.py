@@ -6,7 +6,8 @@ maxima line l up to scale a,
     Z(q, a) = Σ_l S(l, a)^q ~ a^τ(q),    D(h) = min_q (q h − τ(q)),    argmax D(h) = τ'(0).
 
 τ'(0) is the slope of the mean of log S over the lines, so the Hölder exponent needs no search over h.
-Lines are rooted one octave below the finest fitted scale: there the supremum would have no room.
+Lines are rooted 1¾ octaves below the finest fitted scale: there the supremum would have no room. Positions are half
+samples apart: whole samples merge maxima at fine scales and bias the exponent of Brownian motion by −0.02.
 References: Muzy, Bacry & Arneodo (1993), Jaffard (1997), Mallat (2009, §6.4).
 """
 
@@ -23,10 +24,16 @@ from .holder import HOLDER_MAX, HOLDER_MIN, NEUTRAL, NEUTRAL_SE, Identification,
 ORDERS: np.ndarray = np.linspace(-3.0, 5.0, 17)
 """Orders q of the partition function."""
 
-PRECISION = 16
-"""Sampling of the wavelet: PyWavelets' default of 12 jitters at large scales and splits flat maxima."""
+PRECISION = 18
+"""Sampling of the wavelet, log₂: below it steps split flat maxima at large scales, and lines end there."""
 
+PHASES = 2
+"""Positions per sample."""
+
+_ROOT_OCTAVES = 1.75
 _BLOCKS = 8
+_STUDENT = 2.3646 / 1.96
+"""Widens a jackknife over eight stretches to its 95 % interval, Student's with seven degrees of freedom."""
 _NOISE = 1e-9
 
 
@@ -38,39 +45,44 @@ class Grid(NamedTuple):
 
 
 class Skeleton(NamedTuple):
-    """Maxima lines over scales (S) and positions (n), roots left out; ``local`` as in Identification."""
+    """Maxima lines over scales (S) and positions (N, half samples), roots left out."""
 
     log_sup: Array
-    """(S, n) log of the supremum along the line through each maximum, 0 elsewhere"""
+    """(S, N) log of the supremum along the line through each maximum, 0 elsewhere"""
     on_line: Array
-    """(S, n) whether a maxima line passes here"""
+    """(S, N) whether a maxima line passes here"""
     local: Array
     """() slope of log S along the line that ends nearest to the window's end, among those that span half of the
     scales; nan if there is none"""
 
 
 def grid(n: int, n_scales: int = 40, j_min: float = 1.0, j_max: float = 6.0) -> Grid:
-    """Scales for a window of ``n`` values: those of :func:`dyadic_scales` and one octave of roots below.
+    """Scales for a window of ``n`` values: those of :func:`dyadic_scales` and 1¾ octaves of roots below.
 
     >>> grid(4096).scales.size, grid(4096).roots
-    (48, 8)
+    (54, 14)
     """
     fitted = _cwt.dyadic_scales(n, n_scales, j_min, j_max)
-    roots = max(round((n_scales - 1) / (j_max - j_min)), 1)
-    return Grid(np.concatenate([2.0 ** np.linspace(j_min - 1, j_min, roots, endpoint=False), fitted]), roots)
+    roots = max(round(_ROOT_OCTAVES * (n_scales - 1) / (j_max - j_min)), 1)
+    below = 2.0 ** np.linspace(j_min - _ROOT_OCTAVES, j_min, roots, endpoint=False)
+    return Grid(np.concatenate([below, fitted]), roots)
 
 
 def moduli(window: Array, width: Array | int, scales: np.ndarray, backend: str = "jax") -> Array:
-    """T = |W|/√a (S, n) of a window continued by constants, zero where the window holds padding."""
-    if backend == "jax":
-        w = _cwt.transform(jnp.pad(jnp.diff(window), 1), scales, PRECISION)
-    else:
-        reach = int(np.ceil(5 * max(scales))) + 2
-        padded = jnp.pad(window - window[-1], reach, mode="edge")
-        w = _cwt.cwt_pywt(padded, scales, PRECISION)[:, reach : reach + window.shape[0]]
+    """T = |W|/√a (S, N) at half samples of a window (n,) continued by constants, zero where the window holds padding.
+
+    Each sample is repeated, so that scales are twice as many of those.
+    """
     n = window.shape[0]
-    real = jnp.arange(n) >= n - width
-    return jnp.where(real, jnp.abs(w) / jnp.sqrt(jnp.asarray(scales, window.dtype))[:, None], 0.0)
+    twice = PHASES * np.asarray(scales)
+    if backend == "jax":
+        w = _cwt.transform(jnp.pad(jnp.diff(window), 1), twice, PRECISION, PHASES)
+    else:
+        reach = int(np.ceil(5 * max(twice))) + 2
+        padded = jnp.pad(jnp.repeat(window - window[-1], PHASES), reach, mode="edge")
+        w = _cwt.cwt_pywt(padded, twice, PRECISION)[:, reach : reach + PHASES * n]
+    real = jnp.arange(PHASES * n) >= PHASES * (n - width)
+    return jnp.where(real, jnp.abs(w) / jnp.sqrt(jnp.asarray(twice, window.dtype))[:, None], 0.0)
 
 
 def _nearest(mask: Array) -> Array:
@@ -99,10 +111,10 @@ def _supported(scales: Grid, width: Array | int, dtype: jnp.dtype) -> Array:
 
 
 def skeleton(modulus: Array, width: Array | int, scales: Grid, cone: Array | float = 1.5) -> Skeleton:
-    """Chain the maxima of T (S, n) into lines: each maximum to the nearest one a scale finer, |Δb| ≤ cone·a.
+    """Chain the maxima of T (S, N) into lines: each maximum to the nearest one a scale finer, |Δb| ≤ cone·a.
 
     Only lines that reach the finest scale count, and a finer maximum continues one line only, its nearest.
-    ``modulus`` covers all of ``scales``; the last ``width`` positions are real.
+    ``modulus`` covers all of ``scales``; the last ``width`` samples are real.
     """
     n = modulus.shape[1]
     dtype = modulus.dtype
@@ -121,7 +133,7 @@ def skeleton(modulus: Array, width: Array | int, scales: Grid, cone: Array | flo
     child = near[:-1]
     at = jnp.clip(child, 0, n - 1)
     back = jnp.take_along_axis(near[1:], at, axis=1)
-    reach = cone * jnp.asarray(scales.scales[1:], dtype)[:, None]
+    reach = cone * PHASES * jnp.asarray(scales.scales[1:], dtype)[:, None]
     linked = maxima[1:] & (jnp.abs(child - i) <= reach) & (back == i)
 
     def step(carry: tuple, level: tuple) -> tuple:
@@ -130,9 +142,9 @@ def skeleton(modulus: Array, width: Array | int, scales: Grid, cone: Array | flo
         on = link & alive[at]
         sup = jnp.where(on, jnp.maximum(t, sup[at]), 0.0)
         end = jnp.where(on, end[at], -1)
-        new = jnp.stack([jnp.ones_like(t), jnp.full_like(t, x), sup, jnp.full_like(t, x * x), x * sup])
+        new = jnp.stack([jnp.ones_like(t), jnp.full_like(t, x), t, jnp.full_like(t, x * x), x * t])
         # Where the wavelet overhangs the window's end, the continuation by a constant bends the line.
-        sums = jnp.where(on, sums[:, at] + jnp.where(fit & (ahead >= jnp.exp(x)), new, 0.0), 0.0)
+        sums = jnp.where(on, sums[:, at] + jnp.where(fit & (ahead >= PHASES * jnp.exp(x)), new, 0.0), 0.0)
         # Prefer the line that ends latest, then its longest stretch.
         count = sums[0]
         score = jnp.where(on & (count >= enough), end * (scales.scales.size + 1.0) + count, -1.0)
@@ -175,10 +187,14 @@ def log_partition(lines: Skeleton) -> Array:
 
 
 def _regression(lines: Skeleton, width: Array | int, scales: Grid) -> tuple[Array, Array]:
-    """log a (S,) of the fitted scales and their weights: the number of lines expected, 0 beyond the window's reach."""
+    """log a (S,) of the fitted scales and their weights a^(−1/3), 0 beyond the window's reach.
+
+    The number of lines, 1/a, would suit Brownian motion; equal weights average out the periods in log a that the
+    moments of cascades have.
+    """
     a = jnp.asarray(scales.scales[scales.roots :], lines.log_sup.dtype)
     fitted = _supported(scales, width, a.dtype)[scales.roots :]
-    return jnp.log(a), jnp.where(fitted & lines.on_line.any(1), 1 / a, 0.0)
+    return jnp.log(a), jnp.where(fitted & lines.on_line.any(1), a ** (-1 / 3), 0.0)
 
 
 def tau(lines: Skeleton, width: Array | int, scales: Grid) -> Array:
@@ -200,7 +216,8 @@ def spectrum(exponents: Array, h: Array) -> Array:
 def _mean_log(lines: Skeleton, width: Array | int) -> tuple[Array, Array]:
     """Mean of log S over the lines (S,), and the same with each time block left out (B, S)."""
     n = lines.on_line.shape[1]
-    position = (jnp.arange(n) - (n - jnp.asarray(width, lines.log_sup.dtype))) / width * _BLOCKS
+    real = PHASES * jnp.asarray(width, lines.log_sup.dtype)
+    position = (jnp.arange(n) - (n - real)) / real * _BLOCKS
     block = jnp.arange(_BLOCKS)[:, None] == jnp.floor(position)
     member = block.astype(lines.log_sup.dtype).T
     sums = jnp.where(lines.on_line, lines.log_sup, 0.0) @ member
@@ -223,7 +240,8 @@ def wtmm(
     """Identify a window (n,), padded on the left with its oldest value, of which the last ``width`` are real.
 
     ``spectrum_width`` is h(q) at the lowest order minus h(q) at the highest, h = dτ/dq. The standard error is a
-    jackknife over eight stretches of time, since neighbouring scales and lines are strongly dependent.
+    jackknife over eight stretches of time, since neighbouring scales and lines are strongly dependent; it is scaled
+    for ±1.96 of it to be the 95 % interval.
 
     >>> walk = jnp.cumsum(jnp.where(jnp.sin(jnp.arange(512.0) ** 2) > 0, 1.0, -1.0))
     >>> bool(abs(wtmm(walk, 512).holder - 0.5) < 0.25)
@@ -236,14 +254,14 @@ def wtmm(
     mean, left = _mean_log(lines, width)
     holder = _slope(mean, x, weight)
     without = _slope(left, x, weight)
-    se = jnp.sqrt((_BLOCKS - 1) / _BLOCKS * ((without - without.mean()) ** 2).sum())
+    se = _STUDENT * jnp.sqrt((_BLOCKS - 1) / _BLOCKS * ((without - without.mean()) ** 2).sum())
     exponents = _slope(log_partition(lines), x, weight)
     low, high = (exponents[1] - exponents[0], exponents[-1] - exponents[-2])
     wide = (low - high) / (ORDERS[1] - ORDERS[0])
     local = jnp.where(jnp.isnan(lines.local), holder, lines.local)
     return Identification(
         holder=jnp.where(live, jnp.clip(holder, HOLDER_MIN, HOLDER_MAX), NEUTRAL),
-        holder_se=jnp.where(live & (se > 0), jnp.minimum(se, NEUTRAL_SE), NEUTRAL_SE),
+        holder_se=jnp.where(live & (se > _NOISE), jnp.minimum(se, NEUTRAL_SE), NEUTRAL_SE),
         spectrum_width=jnp.where(live, jnp.clip(wide, 0.0, HOLDER_MAX - HOLDER_MIN), 0.0),
         quadratic_variation=quadratic_variation(window, width),
         local=jnp.where(live, jnp.clip(local, HOLDER_MIN, HOLDER_MAX), NEUTRAL),

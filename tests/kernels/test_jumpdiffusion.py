@@ -1,4 +1,4 @@
-"""IMEX density and path simulator against closed forms and SciPy."""
+"""IMEX density against closed forms and SciPy."""
 
 from functools import partial
 
@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from jax.scipy.special import exp1
+from scipy import special, stats
 from scipy.linalg import expm
 
 from usp_sklearn.kernels.contract import Status
 from usp_sklearn.kernels.jumpdiffusion import imex
 from usp_sklearn.kernels.jumpdiffusion.density import density_law, density_quantiles
-from usp_sklearn.kernels.jumpdiffusion.paths import draw_noise, imex_step, simulate
 from usp_sklearn.kernels.law import LEVELS, ppf
 
 MERTON = {"drift": 0.1, "sigma": 1.0, "intensity": 0.8, "mean": -1.0, "std": 1.5}
@@ -174,71 +174,114 @@ def test_quantiles_and_tails_of_a_density():
     np.testing.assert_allclose(law.tail_index, 0.25, atol=0.07)
 
 
-def _coarse(noise, factor):
-    return jax.tree.map(lambda x: x.reshape(x.shape[0] // factor, factor, -1).sum(1), noise)
+# Any coefficients, any jumps.
 
 
-def _orders(error):
-    return np.diff(np.log(error)) / np.log(2)
+def _check(edges, out, exact, limit, every=1):
+    """Largest error of the cdf at the right edges, mass, sign and status."""
+    mass = np.asarray(out.mass)
+    assert np.abs(np.cumsum(mass)[::every] - exact(np.asarray(edges[1:])[::every])).max() < limit
+    assert abs(mass.sum() - 1) < 1e-10
+    assert (mass >= 0).all()
+    assert int(out.status) == Status.OK
 
 
-def test_strong_order_is_a_half_for_geometric_noise_and_one_for_additive():
-    """Against the exact solutions along the same Brownian paths; steps of 1/64, 1/32, 1/16."""
-    n, paths, a, s = 512, 2000, -0.3, 0.8
-    noise = draw_noise(jax.random.key(0), n, paths, 1 / n, 0.0, 0.0, 1.0)
-    w = np.cumsum(np.asarray(noise.brownian), axis=0)
-    gbm = np.exp((a - s * s / 2) + s * w[-1])
-    fine = np.arange(1, n + 1) / n
-    kernel = np.exp(-2.0 * (1 - fine))[:, None] * w  # ∫ e^{−2(1−t)} dW by parts, then trapezia
-    ou = np.exp(-2.0) + s * (w[-1] - 2.0 * (kernel.mean(0) - kernel[-1] / (2 * n)))
-    geometric, additive = [], []
-    for factor in (8, 16, 32):
-        each, dt = _coarse(noise, factor), factor / n
-        path, worst = simulate(jnp.ones(paths), each, dt, lambda x: a * x, lambda x: s * x)
-        assert float(worst) < 1e-7
-        geometric.append(np.sqrt(((np.asarray(path[-1]) - gbm) ** 2).mean()))
-        path, _ = simulate(jnp.ones(paths), each, dt, lambda x: -2.0 * x, lambda x: jnp.full_like(x, s))
-        additive.append(np.sqrt(((np.asarray(path[-1]) - ou) ** 2).mean()))
-    np.testing.assert_allclose(_orders(geometric), 0.5, atol=0.1)
-    np.testing.assert_allclose(_orders(additive), 1.0, atol=0.1)
+def _diffusion(edges, start, drift, variance, time, n_steps):
+    solve = partial(imex.solve_density, n_steps=n_steps)
+    return jax.jit(
+        lambda edges: solve(
+            edges, imex.point_mass(edges, start), drift, variance, 0.0, imex.normal_jump(0.0, 1.0), time
+        )
+    )(edges)
 
 
-def test_weak_order_is_one():
-    """Means of a geometric motion, the error's noise removed by the exact solution on the same paths."""
-    n, paths, a, s = 64, 20000, -1.0, 0.5
-    noise = draw_noise(jax.random.key(1), n, paths, 1 / n, 0.0, 0.0, 1.0)
-    exact = np.exp((a - s * s / 2) + s * np.asarray(noise.brownian).sum(0))
-    error = []
-    for factor in (4, 8, 16):
-        path, _ = simulate(jnp.ones(paths), _coarse(noise, factor), factor / n, lambda x: a * x, lambda x: s * x)
-        error.append(abs((np.asarray(path[-1]) - exact).mean()))
-    np.testing.assert_allclose(_orders(error), 1.0, atol=0.1)
+def test_ornstein_uhlenbeck_density_is_its_normal():
+    """dX = 2(0.5 − X) dt + 0.8 dW from 2, over 0.7."""
+    edges = imex.uniform_edges(-3.0, 4.0, 512)
+    out = _diffusion(edges, 2.0, lambda x: 2 * (0.5 - x), lambda x: 0.64 + 0 * x, 0.7, 1024)
+    mean, std = 0.5 + 1.5 * np.exp(-1.4), np.sqrt(0.16 * -np.expm1(-2.8))
+    _check(edges, out, lambda x: stats.norm.cdf(x, mean, std), 1e-3)
 
 
-def test_implicit_drift_is_solved_where_the_explicit_scheme_explodes():
-    """dt·b' = −20, and a stiff cubic: the implicit equation holds to 1e-8."""
-    rng = np.random.default_rng(0)
-    x = jnp.asarray(rng.normal(size=6))
-    zero = jnp.zeros(6)
-    new, residual = imex_step(x, 1.0, lambda x: -20.0 * x, jnp.zeros_like, zero, zero)
-    np.testing.assert_allclose(new, x / 21, rtol=1e-6)
-    one = jnp.asarray([1.5])
-    new, residual = imex_step(one, 0.5, lambda x: x - x**3, jnp.zeros_like, one[:1] * 0, one[:1] * 0, maxiter=40)
-    root = np.roots([0.5, 0.0, 0.5, -1.5])
-    np.testing.assert_allclose(new[0], root[np.isreal(root)].real[0], rtol=1e-8)
-    assert float(residual) < 1e-8
+@pytest.mark.parametrize(("level", "sigma", "power"), [(1.0, 0.5, 1), (0.3, 1.0, 2)])
+def test_cox_ingersoll_ross_density_is_its_noncentral_chi_squared(level, sigma, power):
+    """dX = (θ − X) dt + σ√X dW from 0.7, over 0.8. The second violates Feller's condition, 2θ < σ²: its density is
+    infinite at 0, which asks for cells that shrink towards 0."""
+    edges = 6.0 * jnp.linspace(0.0, 1.0, 513) ** power
+    out = _diffusion(edges, 0.7, lambda x: level - x, lambda x: sigma**2 * x, 0.8, 512)
+    c = 2 / (-np.expm1(-0.8) * sigma**2)
+    freedom, shift = 4 * level / sigma**2, 2 * c * 0.7 * np.exp(-0.8)
+    _check(edges, out, lambda x: stats.ncx2.cdf(2 * c * x, freedom, shift), 1e-3)
 
 
-def test_merton_paths_have_the_moments_of_the_compound_poisson_sum():
-    n, paths = 16, 40000
-    p = MERTON
-    noise = draw_noise(jax.random.key(2), n, paths, 1 / n, p["intensity"], p["mean"], p["std"])
-    drift, vol = (lambda x: jnp.full_like(x, p["drift"])), (lambda x: jnp.full_like(x, p["sigma"]))
-    x = np.asarray(simulate(jnp.zeros(paths), noise, 1 / n, drift, vol)[0][-1])
-    lam, mu, s = p["intensity"], p["mean"], p["std"]
-    variance = p["sigma"] ** 2 + lam * (mu**2 + s**2)
-    third = lam * (mu**3 + 3 * mu * s**2)
-    assert abs(x.mean() - (p["drift"] + lam * mu)) < 4 * np.sqrt(variance / paths)
-    np.testing.assert_allclose(x.var(), variance, rtol=0.04)
-    np.testing.assert_allclose(((x - x.mean()) ** 3).mean(), third, rtol=0.15)
-    assert stats.kstest(x, lambda v: _merton_cdf(np.atleast_1d(v), **p)).pvalue > 1e-3
+DRIFT, SIGMA = 0.1, 0.6
+
+
+def _fourier(exponent):
+    """Distribution function after one unit of time by Gil-Pelaez, for jumps of the given characteristic exponent."""
+    u = np.linspace(1e-9, 30.0, 20001)
+    image = np.exp(1j * u * DRIFT - 0.5 * (SIGMA * u) ** 2 + exponent(u)) / u
+
+    def cdf(x):
+        return 0.5 - np.trapezoid((np.exp(-1j * np.outer(x, u)) * image).imag, u, axis=1) / np.pi
+
+    return cdf
+
+
+def _kou():
+    """Double-exponential jumps (Kou 2002)."""
+    up, rise, fall, intensity = 0.4, 2.0, 1.2, 1.5
+
+    def jump(x):
+        below, above = jnp.exp(fall * jnp.minimum(x, 0.0)), jnp.exp(-rise * jnp.maximum(x, 0.0))
+        return jnp.where(x < 0, (1 - up) * below, 1 - up * above)
+
+    return (
+        (intensity, jump, 0.0, 0.0),
+        lambda u: intensity * (up * rise / (rise - 1j * u) + (1 - up) * fall / (fall + 1j * u) - 1),
+    )
+
+
+def _uniform():
+    """Jumps uniform on (−0.5, 1.5)."""
+    return (
+        1.5,
+        lambda x: jnp.clip((x + 0.5) / 2, 0, 1),
+        0.0,
+        0.0,
+    ), lambda u: 1.5 * (np.exp(0.5j * u) * np.sinc(u / np.pi) - 1)
+
+
+def _variance_gamma():
+    """Infinitely many jumps, Lévy density 1.5 e^{−3x}/x and 1.5 e^{−2|x|}/|x|: those below ε = 0.1 become a drift and
+    a variance (Cont & Voltchkova 2005, §4.1)."""
+    c, rates, eps = 1.5, (3.0, 2.0), 0.1
+    above, below = (c * special.exp1(r * eps) for r in rates)
+    intensity = above + below
+    drift = c * (-np.expm1(-rates[0] * eps) / rates[0] + np.expm1(-rates[1] * eps) / rates[1])
+    variance = c * sum((1 - np.exp(-r * eps) * (1 + r * eps)) / r**2 for r in rates)
+
+    def jump(x):
+        right = 1 - c * exp1(rates[0] * jnp.maximum(x, eps)) / intensity
+        left = c * exp1(rates[1] * jnp.maximum(-x, eps)) / intensity
+        return jnp.where(x > 0, right, left)
+
+    return (intensity, jump, drift, variance), lambda u: -c * (np.log(1 - 1j * u / 3) + np.log(1 + 1j * u / 2))
+
+
+@pytest.mark.parametrize("jumps", [_kou, _uniform, _variance_gamma])
+def test_any_jumps_against_fourier_inversion(jumps):
+    (intensity, jump, drift, variance), exponent = jumps()
+    edges = imex.uniform_edges(-14.0, 12.0, 512)
+    out = jax.jit(
+        lambda edges: imex.solve_density(
+            edges,
+            imex.point_mass(edges, 0.0),
+            lambda x: DRIFT + drift + 0 * x,
+            lambda x: SIGMA**2 + variance + 0 * x,
+            intensity,
+            jump,
+            n_steps=256,
+        )
+    )(edges)
+    _check(edges, out, _fourier(exponent), 1e-3, every=4)

@@ -4,11 +4,14 @@ Over one unit of time the law of a transition is summarised by its first two mom
 
     dm/dt = b(m),   dP/dt = 2 b'(m) P + σ²(m),   m(0) = 0, P(0) = 0
 
-(local linearisation; Särkkä & Solin 2019, §9.1). The nets maximise the Gaussian, or Student, likelihood of
-the observed displacement given m and P, by Adam on mini-batches. Features move with the state: f = f₀ + a·m.
+(local linearisation; Särkkä & Solin 2019, §9.1). For a drift that bends within one step's spread b(m) gives way
+to E b(m + √P ξ), ξ normal, by three Gauss–Hermite points: ``curved``. The nets maximise the Gaussian, or Student,
+likelihood of the observed displacement given m and P, by Adam on mini-batches. Features move with the state:
+f = f₀ + a·m.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -16,6 +19,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 HIDDEN = 16
+Model = TypeVar("Model")
 
 
 class Net(eqx.Module):
@@ -70,13 +74,21 @@ class Fitting(NamedTuple):
     penalty: Array | float = 0.0
 
 
-def moments(nets: Nets, data: Transitions, dt: Array | float, substeps: int) -> tuple[Array, Array]:
-    """Mean displacement and variance (n,) after ``dt``, by Heun's method in ``substeps`` equal steps."""
+def moments(
+    nets: Nets, data: Transitions, dt: Array | float, substeps: int, curved: bool = False
+) -> tuple[Array, Array]:
+    """Mean displacement and variance (n,) after ``dt``, by Heun's method in ``substeps`` equal steps.
+
+    ``curved`` averages the drift over the spread of the state: needed to read b itself off wide steps.
+    """
     import diffrax  # here, because it takes as long to import as JAX itself and only training needs it
 
     def field(_: Any, y: Any, __: Any) -> tuple[Array, Array]:
         def one(m: Array, p: Array, f: Array, a: Array, offset: Array) -> tuple[Array, Array]:
             b, db = jax.jvp(lambda m: nets.drift(f + a * m), (m,), (jnp.ones_like(m),))
+            if curved:
+                reach = a * jnp.sqrt(3 * jnp.maximum(p, 1e-10))
+                b = 2 * b / 3 + (nets.drift(f + a * m + reach) + nets.drift(f + a * m - reach)) / 6
             log_vol = jnp.clip(nets.log_vol(f + a * m) + offset, -8.0, 8.0)
             return b, 2 * db * p + jnp.exp(2 * log_vol)
 
@@ -99,9 +111,11 @@ def moments(nets: Nets, data: Transitions, dt: Array | float, substeps: int) -> 
     return mean[-1], jnp.maximum(variance[-1], 1e-12)
 
 
-def negative_log_likelihood(nets: Nets, data: Transitions, dt: Array | float, substeps: int, fitting: Fitting) -> Array:
+def negative_log_likelihood(
+    nets: Nets, data: Transitions, dt: Array | float, substeps: int, fitting: Fitting, curved: bool = False
+) -> Array:
     """Mean over real rows of −log t_ν(displacement; m, P), constants dropped, plus the penalty on the mean drift."""
-    mean, variance = moments(nets, data, dt, substeps)
+    mean, variance = moments(nets, data, dt, substeps, curved)
     nu = fitting.freedom
     z2 = (data.displacement - mean) ** 2 / variance
     loss = 0.5 * jnp.log(variance) + (nu + 1) / 2 * jnp.log1p(z2 / nu) + fitting.penalty * mean**2 / variance
@@ -109,7 +123,7 @@ def negative_log_likelihood(nets: Nets, data: Transitions, dt: Array | float, su
 
 
 def calibrate(
-    nets: Nets,
+    nets: Model,
     data: Transitions,
     key: Array,
     fitting: Fitting,
@@ -118,8 +132,11 @@ def calibrate(
     n_steps: int = 200,
     batch: int = 128,
     substeps: int = 2,
-) -> tuple[Nets, Array]:
+    objective: Callable[[Model, Transitions, Array | float, int, Fitting], Array] = negative_log_likelihood,
+) -> tuple[Model, Array]:
     """Nets after ``n_steps`` of Adam on mini-batches, averaged over the last half, and the losses (n_steps,).
+
+    ``objective`` is what is minimised; a model of :mod:`.jumpnets` brings its own.
 
     >>> x = jnp.linspace(-1.0, 1.0, 64)
     >>> one = jnp.ones(64)
@@ -137,10 +154,10 @@ def calibrate(
     total = jnp.cumsum(data.weight)
     count = jnp.maximum(total[-1], 1)
 
-    def loss(p: Nets, rows: Transitions) -> Array:
-        return negative_log_likelihood(eqx.combine(p, static), rows, dt, substeps, fitting)
+    def loss(p: Model, rows: Transitions) -> Array:
+        return objective(eqx.combine(p, static), rows, dt, substeps, fitting)
 
-    def step(carry: tuple[Nets, Any, Nets], inputs: tuple[Array, Array]) -> tuple[tuple, Array]:
+    def step(carry: tuple[Model, Any, Model], inputs: tuple[Array, Array]) -> tuple[tuple, Array]:
         p, opt, average = carry
         k, i = inputs
         pick = jnp.searchsorted(total, jax.random.uniform(k, (batch,), total.dtype) * count, side="right")

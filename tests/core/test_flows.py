@@ -152,15 +152,19 @@ def test_members_without_prior_do_not_exist():
     assert (np.asarray(weights)[:, 3:] == 0).all()
 
 
-def test_reset_restores_the_prior_and_only_on_alarm():
+def test_reset_sends_the_named_flows_to_the_prior_and_only_on_alarm():
     y, q = experts(200, 4)
     prior = np.array([0.4, 0.3, 0.2, 0.1])
     state, _ = walk(flows.init(jnp.asarray(prior), 9), y, q)
     kept = flows.reset(state, jnp.asarray(False))
     np.testing.assert_array_equal(np.asarray(flows.weights(kept)), np.asarray(flows.weights(state)))
-    fresh = flows.reset(state, jnp.asarray(True))
-    np.testing.assert_allclose(np.asarray(flows.weights(fresh)), np.repeat(prior[:, None], 9, 1), atol=1e-12)
-    assert float(fresh.scale[0]) == float(state.scale[0])
+    mass = np.asarray(flows.reset(state, jnp.asarray(True)).mass)
+    share = mass / mass.sum(0)
+    for flow, resets in enumerate(flows.RESETS):
+        if resets:
+            np.testing.assert_allclose(share[:, flow], np.repeat(prior[:, None], 9, 1), atol=1e-12)
+        else:
+            np.testing.assert_array_equal(mass[:, flow], np.asarray(state.mass)[:, flow])
 
 
 def test_tilt_multiplies_the_prior():

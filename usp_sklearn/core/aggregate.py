@@ -72,7 +72,7 @@ def issue(state: State, experts: Array, levels: Array, params: Params) -> tuple[
     """Quantiles (K,), the weights (M + 1, K) behind them, and the calibrated quantiles before rounding."""
     members, _, _ = _members(state, experts, levels)
     mixed, weights = flows.combine(state.flow, members)
-    calibrated = calibration.apply(state.calibration, mixed, levels)
+    calibrated = calibration.apply(state.calibration, mixed, params.rate, levels)
     rounded = jnp.where(params.grid, calibration.round_to_grid(state.grid, calibrated), calibrated)
     return rounded, weights, calibrated
 

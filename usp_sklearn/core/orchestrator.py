@@ -140,7 +140,8 @@ def combine(
         mixed = laws.mix_cdf(members, weights.mean(1))
     else:
         mixed = laws.barycentre(members, weights)
-    q = calibration.round_about(state.grid_step, last, calibration.apply(state.calibration, mixed.q))
+    calibrated = calibration.apply(state.calibration, mixed.q, params.calibration)
+    q = calibration.round_about(state.grid_step, last, calibrated)
     return Law(q, mixed.tail_scale, mixed.tail_index), jnp.asarray(_membership(spec)) @ weights.mean(1)
 
 
@@ -186,7 +187,7 @@ def learn(
         active=alive,
     )
     flow = jax.tree.map(lambda new, old: jnp.where(frozen, old, new), flow, state.flow)
-    flow = flows.reset(flow, record.alarm)
+    flow = flows.reset(flow, record.alarm, spec.geometry)
     grid = calibration.observe(state.grid, y)
     inside = ((y >= issued.q[LOW80]) & (y <= issued.q[HIGH80])).astype(y.dtype)
     size = state.size + 0.02 * (jnp.minimum(jnp.abs(error), 10 * state.size) - state.size)

@@ -20,7 +20,7 @@ from .linear import Linear
 from .regression import Tuning
 
 MEMBERS = ("long", "stable", "gaps")
-FORGET, RIDGE, HUBER, POWER = (0.999, 0.9998, 0.9998), (30.0, 10.0, 30.0), (2.0, 3.0, 2.0), (2.0, 0.0, 1.0)
+FORGET, RIDGE, HUBER, POWER = (0.999, 0.9998, 0.9998), (30.0, 10.0, 3.0), (2.0, 3.0, 3.0), (2.0, 0.0, 1.0)
 PURE = (0.0, 1.0, 0.0)
 """Share of the stable law inside the grid; the remainder is the empirical law."""
 

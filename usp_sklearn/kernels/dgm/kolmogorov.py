@@ -146,7 +146,7 @@ def cdf(net: Net, coefficients: Coefficients, tau: Array | float, x: Array, k: A
     return jax.scipy.special.ndtr(score(net, coefficients, tau, x, z))
 
 
-class _Known(NamedTuple):
+class Known(NamedTuple):
     """What the residual needs at the collocation points, each (n,): nothing here depends on the weights.
 
     ``lead`` (4, n) and ``inputs`` (4n, 5) hold values, then derivatives along u, v and v twice.
@@ -176,7 +176,7 @@ _STENCIL = np.stack(
 """(4, 14): value and derivative along u from seven points, derivatives along v, once and twice, from seven more."""
 
 
-def _known(coefficients: Coefficients, reach: Array, q: Array, x: Array, z: Array) -> _Known:
+def known(coefficients: Coefficients, reach: Array, q: Array, x: Array, z: Array) -> Known:
     """Coefficients of the residual, and the leading term and inputs with derivatives along u, v and v twice."""
     offsets = jnp.asarray(_OFFSETS, q.dtype)
     mu, sigma = coefficients(x + offsets[:, None])
@@ -191,7 +191,14 @@ def _known(coefficients: Coefficients, reach: Array, q: Array, x: Array, z: Arra
     points = jnp.stack([q, x, z]) + moves
     lead, inputs = _lead(coefficients, reach, points[:, 0], points[:, 1], points[:, 2])
     lead, inputs = (jnp.tensordot(jnp.asarray(_STENCIL, q.dtype), part, 1) for part in (lead, inputs))
-    return _Known(q, z, z * s1, mu / sigma, mu / sigma * a - 0.5 * c, lead, inputs.reshape(-1, N_INPUTS))
+    return Known(q, z, z * s1, mu / sigma, mu / sigma * a - 0.5 * c, lead, inputs.reshape(-1, N_INPUTS))
+
+
+def single(p: Known) -> Known:
+    """The same n points with a leading axis of n, each a problem of one point: for derivatives point by point."""
+    n = p.q.shape[0]
+    q, z, bend, pull, skew = (a[:, None] for a in p[:5])
+    return Known(q, z, bend, pull, skew, p.lead.T[..., None], jnp.swapaxes(p.inputs.reshape(4, n, -1), 0, 1))
 
 
 def _net_derivatives(net: Net, rows: Array) -> tuple[Array, Array, Array, Array]:
@@ -210,10 +217,11 @@ def _net_derivatives(net: Net, rows: Array) -> tuple[Array, Array, Array, Array]
 
 def residual(net: Net, coefficients: Coefficients, q: Array, x: Array, z: Array) -> Array:
     """√τ times the residual of g's equation at √τ = q, state x, ζ = z, each (n,); zero for the exact V."""
-    return _residual(net, _known(coefficients, net.reach, q, x, z))
+    return residual_at(net, known(coefficients, net.reach, q, x, z))
 
 
-def _residual(net: Net, p: _Known) -> Array:
+def residual_at(net: Net, p: Known) -> Array:
+    """:func:`residual` at prepared points: (n,)."""
     value, along_u, along_v, along_vv = (a + b for a, b in zip(p.lead, _net_derivatives(net, p.inputs), strict=True))
     b = p.bend - along_v
     growth = 0.5 * value * (1 + p.q * b) ** 2 + p.z * (b + 0.5 * p.q * b * b)
@@ -235,11 +243,11 @@ def step(
 ) -> tuple[Trainer, Array]:
     """One Adam step on ``batch`` fresh collocation points; returns the weighted mean squared residual too."""
     net = trainer.net
-    points = _known(coefficients, net.reach, *collocation(trainer.drawn, batch, net.reach))
+    points = known(coefficients, net.reach, *collocation(trainer.drawn, batch, net.reach))
     weight = jnp.exp(-(points.z**2) / 6)
 
     def loss(weights: Array) -> Array:
-        r = _residual(net._replace(weights=weights), points)
+        r = residual_at(net._replace(weights=weights), points)
         # beyond a few units the square only says that the start is bad: grow linearly there
         return jnp.mean(weight * (jnp.sqrt(1 + r * r / 4) - 1) * 8)
 

@@ -50,11 +50,13 @@ class Solution(eqx.Module):
 class Diagnostics(NamedTuple):
     """What the training did.
 
-    ``loss`` (steps, 3) interior, terminal and boundary parts; ``clipped`` and ``halvings`` () counts; ``entropy`` ()
-    H[V(0, ·)] − H[g] over the domain in nats; ``variance_ratio`` () of the same two.
+    ``loss`` (steps, 3) interior, terminal and boundary parts; ``residual`` () root mean square of V_t + H after
+    training, at fresh interior points; ``clipped`` and ``halvings`` () counts; ``entropy`` () H[V(0, ·)] − H[g] over
+    the domain in nats; ``variance_ratio`` () of the same two.
     """
 
     loss: Array
+    residual: Array
     clipped: Array
     halvings: Array
     entropy: Array
@@ -132,8 +134,10 @@ def _train(
     solution = rebuild(mlp)
     x = jax.random.uniform(jax.random.fold_in(key, steps), (1024, low.shape[0]), low.dtype, low, high)
     first, last = jax.vmap(partial(solution, jnp.zeros_like(horizon)))(x), jax.vmap(terminal)(x)
+    t, inner = interior(jax.random.fold_in(key, steps + 1))
+    left = jnp.sqrt(jnp.mean(jax.vmap(partial(residual, solution, hamiltonian))(t, inner) ** 2))
     report = Diagnostics(
-        history, opt.clipped, opt.halvings, entropy_difference(first, last), variance_ratio(first, last)
+        history, left, opt.clipped, opt.halvings, entropy_difference(first, last), variance_ratio(first, last)
     )
     return eqx.filter(solution, eqx.is_inexact_array), report
 

@@ -22,6 +22,15 @@ def test_exponent_and_its_error(hurst, n):
     assert abs(np.asarray(found.local).mean() - hurst) < 0.03
 
 
+@pytest.mark.parametrize(("method", "n", "count"), [("auto", 128, 600), ("auto", 512, 600), ("wtmm", 1024, 80)])
+def test_interval_covers_the_truth(method, n, count):
+    covered = []
+    for hurst in (0.3, 0.5, 0.7):
+        found = identify_rows(fbm(hurst, n, count, np.random.default_rng(n)), float(n), method=method)
+        covered.append(np.abs(np.asarray(found.holder) - hurst) < 1.96 * np.asarray(found.holder_se))
+    assert 0.90 <= np.mean(covered) <= 0.98
+
+
 def test_long_window_is_nearly_efficient():
     paths = fbm(0.5, 4096, 40, np.random.default_rng(0))
     h = np.array([float(QUICK(x, 4096.0).holder) for x in paths])

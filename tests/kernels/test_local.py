@@ -40,6 +40,10 @@ def test_cusp_sampled_at_its_tip(h):
     assert abs(_local(np.abs(np.arange(N) - 420.0) ** h) - h) < 0.06
 
 
+def test_cusp_near_the_end():
+    assert abs(_local(np.abs(np.arange(N) - 460.0) ** 0.5) - 0.5) < 0.06
+
+
 @pytest.mark.parametrize("h", [0.3, 0.7])
 def test_one_sided_cusp(h):
     assert abs(_local(np.maximum(np.arange(N) - 420.0, 0.0) ** h) - h) < 0.02

@@ -1,0 +1,211 @@
+"""What each part of the ensemble is worth: members' laws are stored once, the orchestration is replayed over them.
+
+    python benchmarks/ablation.py --split synth_public
+    python benchmarks/ablation.py --split public --ids energy_load_rte --variants "without A" "all flows reset"
+
+A variant leaves out a branch, or changes how alarms, calibration, geometry or the emergency rule act. Its score is that
+of the last 40 % of every series against the full ensemble's, in per cent: above zero, the part is worth having.
+"""
+
+import argparse
+import multiprocessing
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import common
+from benchmarks.accuracy import WIDTH
+from usp_sklearn import JKOPredictor, sliding_window
+from usp_sklearn.core import calibration, engine, flows, orchestrator, pipeline
+from usp_sklearn.kernels.law import LEVELS
+from usp_sklearn.runtime import precision
+
+CHUNK = 512
+
+
+class Stored(NamedTuple):
+    """Laws of all members along a series (T, M, K), who took part, alarms, emergencies, outcomes, last values."""
+
+    q: np.ndarray
+    alive: np.ndarray
+    alarm: np.ndarray
+    emergency: np.ndarray
+    y: np.ndarray
+    last: np.ndarray
+
+
+class Variant(NamedTuple):
+    """What differs from the full ensemble."""
+
+    branches: str = "ABCD"
+    resets: tuple[bool, ...] | None = None
+    rate: float = calibration.RATE
+    firm: bool = True
+    geometry: str = "graph"
+    emergency: str = "off"
+
+
+VARIANTS = {
+    "full": Variant(),
+    **{f"without {b}": Variant(branches="ABCD".replace(b, "")) for b in "ABCD"},
+    **{f"{b} alone": Variant(branches=b) for b in "ABCD"},
+    "all flows reset": Variant(resets=(True,) * flows.N_FLOWS),
+    "no reset": Variant(resets=(False,) * flows.N_FLOWS),
+    "no calibration": Variant(rate=0.0),
+    "no James-Stein": Variant(firm=False),
+    "sinkhorn": Variant(geometry="sinkhorn"),
+    "emergency tilt": Variant(emergency="tilt"),
+    "emergency force": Variant(emergency="force"),
+}
+
+
+@partial(jax.jit, static_argnums=0)
+def _capture(spec: pipeline.Spec, params: Any, state: pipeline.State, raw: Any, y: Any, n: Any) -> Any:
+    def body(state: pipeline.State, item: Any) -> Any:
+        row, target = item
+        prepared = pipeline.prepare(spec, params, row)
+        members, alive, issued = pipeline.law_of(spec, params, state, prepared)
+        state, _ = pipeline.issue(spec, params, state, prepared)
+        state, record = pipeline.learn(spec, params, state, target)
+        return state, (members.q, alive, record.regime_changed, issued.emergency)
+
+    def guarded(state: pipeline.State, item: Any) -> Any:
+        index, *rest = item
+        shape = jax.eval_shape(lambda s: body(s, rest)[1], state)
+        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shape)
+        return jax.lax.cond(index < n, lambda s: body(s, rest), lambda s: (s, nothing), state)
+
+    return jax.lax.scan(guarded, state, (jnp.arange(y.shape[0]), raw, y))
+
+
+def capture(y: np.ndarray, season: int | None, known: int) -> Stored:
+    """Fit as :func:`engine.fit` does on the ``known`` first rows, then walk all rows and keep what members said."""
+    X, target = sliding_window(y, width=WIDTH, season=season, horizon=1)
+    model = JKOPredictor(width=WIDTH, n_level=X.shape[1] - WIDTH, random_state=0)
+    layout, params = model._layout(WIDTH, 1), model._params()
+    spec = engine.spec(layout)
+    head = slice(max(0, known // 2 - engine.FIT_ROWS[-1]), known // 2)
+    rows = engine.bucket(head.stop - head.start, engine.FIT_ROWS)
+    mask, outcome = np.arange(rows) < head.stop - head.start, np.resize(target[head], rows)
+    state = pipeline.fit(spec, params, engine.raw(layout, X[head], rows), outcome, mask, jax.random.key(0))
+    parts = []
+    for start in range(0, len(X), CHUNK):
+        part = slice(start, start + CHUNK)
+        count = len(X[part])
+        raw = engine.raw(layout, X[part], CHUNK)
+        state, out = _capture(spec, params, state, raw, np.resize(target[part], CHUNK), np.int32(count))
+        parts.append(jax.tree.map(lambda x, count=count: np.asarray(x)[:count], out))
+    return Stored(*jax.tree.map(lambda *x: np.concatenate(x), *parts), target, X[:, -1])
+
+
+@contextmanager
+def _patched(variant: Variant) -> Iterator[None]:
+    resets = np.array(variant.resets if variant.resets is not None else flows.RESETS)
+    # Without the James-Stein factor: noise of zero variance is told to the shift.
+    apply = calibration.apply if variant.firm else lambda s, q, rate: calibration.apply(s, q, 0.0)
+    with mock.patch.object(flows, "RESETS", resets), mock.patch.object(_Stage, "apply", staticmethod(apply)):
+        yield
+
+
+class _Stage:
+    """The calibration step of a replay, by name so that a variant can change it."""
+
+    apply = staticmethod(calibration.apply)
+
+
+@partial(jax.jit, static_argnames=("variant", "members"))
+def _replay(stored: Stored, params: Any, variant: Variant, members: tuple[tuple[str, str], ...]) -> Any:
+    names = [b for b, _ in members]
+    prior = np.array([1 / (len(set(names)) * names.count(b)) for b in names])
+    tilt = np.array([orchestrator.TILT if b == "D" else 1.0 for b in names])
+    only = np.array([float(b == "D") for b in names])
+
+    def step(carry: Any, item: Stored) -> Any:
+        flow, shift, grid = carry
+        w = flows.weights(flow, item.alive)
+        if variant.emergency != "off":
+            moved = tilt[:, None] * w if variant.emergency == "tilt" else jnp.broadcast_to(only[:, None], w.shape)
+            w = jnp.where(item.emergency, moved / moved.sum(0), w)
+        mixed = jnp.sort((w * item.q).sum(0))
+        q = calibration.round_about(calibration.grid_step(grid), item.last, _Stage.apply(shift, mixed, variant.rate))
+        flow = flows.update(
+            flow, item.q, item.y, params.tau, params.lam, params.epsilon, 1.0, variant.geometry, active=item.alive
+        )
+        flow = flows.reset(flow, item.alarm, variant.geometry)
+        shift = calibration.update(shift, q, item.y, variant.rate)
+        return (flow, shift, calibration.observe(grid, item.y)), q
+
+    start = flows.init(jnp.asarray(prior)), calibration.init(), calibration.init_grid()
+    return jax.lax.scan(step, start, stored)[1]
+
+
+def replay(stored: Stored, variant: Variant) -> np.ndarray:
+    """Quantiles (T, 25) that the variant issues along the series."""
+    model = JKOPredictor()
+    every = engine.spec(model._layout(WIDTH, 1)).members
+    kept = [i for i, (branch, _) in enumerate(every) if branch in variant.branches]
+    part = stored._replace(q=stored.q[:, kept], alive=stored.alive[:, kept])
+    with _patched(variant), precision():
+        return np.asarray(_replay(part, model._params(), variant, tuple(every[i] for i in kept)))
+
+
+def one_series(job: tuple[str, str, str, tuple[str, ...]]) -> tuple[str, dict[str, float]]:
+    """Mean pinball loss of each variant on one series."""
+    series, split, bench, wanted = job
+    scorer = common.load_scorer(Path(bench))
+    data, meta = scorer.load(split)
+    y, first = data[series], scorer.first_test(len(data[series]))
+    season = int(meta.loc[series, "season"])
+    with precision():
+        stored = capture(y, season if season > 1 and 3 * season < first else None, first - WIDTH)
+    at = [int(np.argmin(np.abs(LEVELS - u))) for u in scorer.LEVELS]
+    test = slice(first - WIDTH, None)
+    return series, {v: scorer.pinball(stored.y[test], replay(stored, VARIANTS[v])[test][:, at]).mean() for v in wanted}
+
+
+def _start_worker(cores: Any, cache: str) -> None:
+    common.one_thread()
+    common.pin(cores.get())
+    common.compile_cache(Path(cache))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--split", default="synth_public")
+    parser.add_argument("--ids", nargs="*", help="only these series")
+    parser.add_argument("--variants", nargs="*", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--bench", help="folder with score.py and the data (default: $USP_BENCH, ../shared/bench)")
+    args = parser.parse_args()
+    bench = common.bench_path(args.bench)
+    ids = [u for u in common.load_scorer(bench).load(args.split)[0] if not args.ids or u in args.ids]
+    wanted = tuple(dict.fromkeys(["full", *args.variants]))
+    context = multiprocessing.get_context("spawn")
+    cores = context.Queue()
+    for core in range(args.jobs):
+        cores.put(core)
+    initargs = (cores, str(common.RESULTS / ".xla-cache"))
+    with ProcessPoolExecutor(args.jobs, mp_context=context, initializer=_start_worker, initargs=initargs) as pool:
+        rows = dict(pool.map(one_series, [(u, args.split, str(bench), wanted) for u in ids]))
+    losses = pd.DataFrame(rows).T
+    change = np.log(losses.div(losses["full"], axis=0))
+    print(f"{len(losses)} series of {args.split}: change of the score against the full ensemble, %")
+    table = pd.DataFrame({"mean %": 100 * np.expm1(change.mean()), "worse on": (change > 0).sum()})
+    print(table.drop("full").round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()

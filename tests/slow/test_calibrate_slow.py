@@ -77,31 +77,53 @@ def _fit(dt, n_steps=1000, objective=negative_log_likelihood, substeps=3):
     return jax.jit(partial(calibrate, dt=dt, n_steps=n_steps, batch=256, substeps=substeps, objective=objective))
 
 
-_curved = partial(negative_log_likelihood, curved=True)
+CURVED = partial(negative_log_likelihood, curved=True)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize(
-    ("process", "n_steps", "objective"),
-    [
-        (_ornstein_uhlenbeck, 1000, negative_log_likelihood),
-        (_cox_ingersoll_ross, 1000, negative_log_likelihood),
-        (_double_well, 3000, _curved),
-    ],
-)
-def test_drift_and_volatility_from_five_thousand_steps(process, n_steps, objective, seed):
-    """Steps of half a relaxation time. What bounds the drift's error is the time observed, not the estimator: at a
-    step of 0.2 least squares told that the drift is linear errs by up to 17 % on CIR, and the nets alike. Over half
-    a unit of time the double well's drift bends: without ``curved`` its error is 30 %."""
+def _compare(process, n_steps, objective, seed):
+    """Relative errors of drift and volatility, from steps of half a relaxation time."""
     dt = 0.5
     x, drift, vol = process(5000, dt, np.random.default_rng(seed))
     unit = np.abs(np.diff(x)).mean() / np.sqrt(dt)
     data, features = _transitions(x, unit)
     nets, _ = _fit(dt, n_steps, objective)(Nets(1, jax.random.key(0)), data, jax.random.key(1), Fitting(rate=0.02))
     grid, b, s = _read(nets, x, features, unit)
-    print(process.__name__, seed, f"drift {_error(b, drift(grid)):.3f} volatility {_error(s, vol(grid)):.3f}")
-    assert _error(b, drift(grid)) < 0.15
-    assert _error(s, vol(grid)) < 0.15
+    errors = _error(b, drift(grid)), _error(s, vol(grid))
+    print(process.__name__, seed, "drift {:.3f} volatility {:.3f}".format(*errors))
+    return errors
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("process", [_ornstein_uhlenbeck, _cox_ingersoll_ross])
+def test_drift_and_volatility_from_five_thousand_steps(process, seed):
+    """What bounds the drift's error is the time observed, not the estimator: at a step of 0.2 least squares told that
+    the drift is linear errs by up to 17 % on CIR, and the nets alike."""
+    drift, volatility = _compare(process, 1000, negative_log_likelihood, seed)
+    assert drift < 0.15
+    assert volatility < 0.15
+
+
+def _double_well_bound():
+    """Error of the efficient estimator of eight coefficients, the path observed without gaps: 9 %.
+
+    Its information on the coefficients of φ is T/σ² E[φ φᵀ] under the stationary density."""
+    x = np.linspace(-2.2, 2.2, 4001)
+    density = np.exp((x**2 - x**4 / 2) / 0.25)
+    density /= density.sum()
+    grid = np.interp(np.linspace(0.05, 0.95, 2), np.cumsum(density), x)
+    grid = np.linspace(*grid, 200)
+    phi, seen = (np.polynomial.legendre.legvander(v / 1.6, 7) for v in (x, grid))
+    information = (phi * density[:, None]).T @ phi * 2500 / 0.25
+    variance = np.einsum("ij,jk,ik->i", seen, np.linalg.inv(information), seen)
+    return np.sqrt(variance.mean() / ((grid - grid**3) ** 2).mean())
+
+
+@pytest.mark.parametrize("seed", [0, 3, 5])
+def test_double_well_within_reach_of_the_information(seed):
+    """Over half a unit of time the drift bends: ``curved``. (Without, errors of 30 %.) Seeds 3 and 5 are bad ones."""
+    drift, volatility = _compare(_double_well, 3000, CURVED, seed)
+    assert drift < 2.5 * _double_well_bound()
+    assert volatility < 0.15
 
 
 MERTON = np.array([0.3, 0.8, 0.4, -1.5, 1.0])
@@ -126,8 +148,9 @@ def _information_bound(n):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_merton_diffusion_and_jumps_from_five_thousand_steps(seed):
-    """Three standard deviations of the best unbiased estimator, for nets that know none of the shapes; σ(x) itself
-    within 5 % on the central 90 %. (The drift, 0.3 ± 0.026 by the bound, cannot be known to 15 % pointwise.)"""
+    """Three standard deviations of the best unbiased estimator, for nets that know none of the shapes, b and σ
+    averaged over the states seen; σ(x) itself within 5 % on the central 90 %. (The drift, 0.3 ± 0.026 by the bound,
+    cannot be known to 15 % pointwise.)"""
     n, (b, s, intensity, mean, std) = 5000, MERTON
     rng = np.random.default_rng(seed)
     k = rng.poisson(intensity * DT, n)
@@ -137,9 +160,10 @@ def test_merton_diffusion_and_jumps_from_five_thousand_steps(seed):
     data, features = _transitions(x, unit)
     fit = _fit(DT, objective=jump_negative_log_likelihood, substeps=1)
     model, _ = fit(JumpNets(1, jax.random.key(0)), data, jax.random.key(1), Fitting(rate=0.02))
-    _, drift, vol = _read(model.nets, x, features, unit)
+    _, _, vol = _read(model.nets, x, features, unit)
+    seen = jax.vmap(model.nets.drift)(data.features), jnp.exp(jax.vmap(model.nets.log_vol)(data.features))
     jumps = np.exp(model.log_intensity), model.mean * unit, np.exp(model.log_std) * unit
-    deviation = (np.array([drift.mean(), vol.mean(), *jumps]) - MERTON) / _information_bound(n)
+    deviation = (np.array([*(float(v.mean()) * unit for v in seen), *jumps]) - MERTON) / _information_bound(n)
     print("Merton", seed, deviation.round(2), f"volatility {_error(vol, s + 0 * vol):.3f}")
     assert (np.abs(deviation) < 3).all()
     assert _error(vol, s + 0 * vol) < 0.05

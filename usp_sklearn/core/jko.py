@@ -5,9 +5,10 @@
 *Graph*: D is the discrete Wasserstein metric on the complete graph of members with mobility ρ_i ρ_j and
 edge conductance K_ij (Maas 2011; Chow, Huang, Li & Zhou 2012). To first order in τ its step is
 
-    ρ_i ← ρ_i^{1 − s} π_i^s exp(η Σ_j K_ij ρ_j (ℓ_j − ℓ_i)),   normalised,   η = τ, s = τ λ,
+    ρ_i ← ρ_i exp(Σ_j K_ij ρ_j (p_j − p_i)),   normalised,   p_i = η ℓ_i + s log(ρ_i/π_i),   η = τ, s = τ λ,
 
-so K ≡ 1 is exponentiated gradient with a (geometric) fixed share.
+so K ≡ 1 is exponentiated gradient with a (geometric) fixed share, ρ_i ← ρ_i^{1 − s} π_i^s e^{−η ℓ_i}. Losses and prior
+pull along the same edges: were the prior to pull past them, the free energy could rise.
 
 *Sinkhorn*: D is entropic transport with cost C/2 between members, marginal ρ_t kept and the other one
 relaxed towards q ∝ π e^{−ℓ/λ} (Peyré 2015; Chizat et al. 2018): one half-unbalanced problem a step.
@@ -56,8 +57,8 @@ def graph_step(
     """First-order JKO step in the discrete Wasserstein metric.
 
     ``rho`` and ``losses`` are (M, K), one simplex per quantile level; ``prior`` (M,), ``conductance`` (M, M)
-    symmetric. ``rate`` is the step τ per unit of loss, ``share`` = τ λ in [0, 1] the pull of the prior.
-    Columns of the result sum to one.
+    symmetric. ``rate`` is the step τ per unit of loss, ``share`` = τ λ in [0, 1] the pull of the prior, along
+    the edges of a member at most 1. Columns of the result sum to one.
 
     >>> rho = graph_step(jnp.full((2, 1), 0.5), jnp.array([[0.0], [1.0]]), jnp.full(2, 0.5), jnp.ones((2, 2)), 1.0, 0.0)
     >>> bool(jnp.allclose(rho[1] / rho[0], jnp.exp(-1.0)))
@@ -71,8 +72,11 @@ def graph_logits(
     log_rho: Array, rho: Array, losses: Array, log_prior: Array, conductance: Array, rate: Array, share: Array
 ) -> Array:
     """:func:`graph_step` in log-weights (M, K), before normalisation; ``log_rho`` up to a constant per level."""
-    flow = conductance @ (rho * losses) - losses * (conductance @ rho)
-    return _times(1 - share, log_rho) + _times(share, log_prior[:, None]) + rate * flow
+    reach = conductance @ rho
+    pull = jnp.minimum(share * reach, 1.0)
+    entropy = _times(rho, log_rho) - _times(rho, log_prior[:, None])
+    inflow = conductance @ (rate * rho * losses + share * entropy)
+    return _times(1 - pull, log_rho) + _times(pull, log_prior[:, None]) + inflow - rate * losses * reach
 
 
 def epsilon(base: Array | float, coupling: Array | float, sigma: Array | float) -> Array:

@@ -55,6 +55,7 @@ class Variant(NamedTuple):
     firm: bool = True
     geometry: str = "graph"
     emergency: str = "off"
+    rounds: tuple[float, float] = calibration.INNER
 
 
 VARIANTS = {
@@ -65,6 +66,8 @@ VARIANTS = {
     "no reset": Variant(resets=(False,) * flows.N_FLOWS),
     "no calibration": Variant(rate=0.0),
     "no James-Stein": Variant(firm=False),
+    "no rounding": Variant(rounds=(0.5, 0.5)),
+    "every level rounded": Variant(rounds=(0.0, 1.0)),
     "sinkhorn": Variant(geometry="sinkhorn"),
     "emergency tilt": Variant(emergency="tilt"),
     "emergency force": Variant(emergency="force"),
@@ -139,12 +142,13 @@ def _replay(stored: Stored, params: Any, variant: Variant, members: tuple[tuple[
             moved = tilt[:, None] * w if variant.emergency == "tilt" else jnp.broadcast_to(only[:, None], w.shape)
             w = jnp.where(item.emergency, moved / moved.sum(0), w)
         mixed = jnp.sort((w * item.q).sum(0))
-        q = calibration.round_about(calibration.grid_step(grid), item.last, _Stage.apply(shift, mixed, variant.rate))
+        calibrated = _Stage.apply(shift, mixed, variant.rate)
+        q = calibration.round_about(calibration.grid_step(grid), item.last, calibrated, inner=variant.rounds)
         flow = flows.update(
             flow, item.q, item.y, params.tau, params.lam, params.epsilon, 1.0, variant.geometry, active=item.alive
         )
         flow = flows.reset(flow, item.alarm, variant.geometry)
-        shift = calibration.update(shift, q, item.y, variant.rate)
+        shift = calibration.update(shift, calibrated, item.y, variant.rate)
         return (flow, shift, calibration.observe(grid, item.y)), q
 
     start = flows.init(jnp.asarray(prior)), calibration.init(), calibration.init_grid()

@@ -130,16 +130,16 @@ def signature_names() -> str:
         for p in (one, two)
     ]
     return (
-        f"signax.logsSignature exists: {hasattr(signax, 'logsSignature')}; two unlike paths with equal ends differ by "
-        f"{np.abs(bare[0] - bare[1]).max():.0e} in the bare signature, {np.abs(lifted[0] - lifted[1]).max():.1f} in the "
-        "lifted one"
+        f"signax.logsSignature exists: {hasattr(signax, 'logsSignature')}; two paths with equal ends differ by "
+        f"{np.abs(bare[0] - bare[1]).max():.0e} in the bare signature, "
+        f"{np.abs(lifted[0] - lifted[1]).max():.1f} in the lifted one"
     )
 
 
 def compilation_cache() -> str:
     """Programs below the default threshold are not kept."""
     return (
-        f"a folder alone keeps what compiles for {jax.config.jax_persistent_cache_min_compile_time_secs:g} s or longer; "
+        f"a folder keeps what compiles for {jax.config.jax_persistent_cache_min_compile_time_secs:g} s or longer; "
         "configure(cache_dir=…) keeps all"
     )
 

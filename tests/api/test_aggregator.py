@@ -125,7 +125,8 @@ def test_parts_can_be_switched_off_and_the_grid_is_used():
     on = JKOAggregator(quantiles=LEVELS, calibration=False).fit(E[:400], rounded[:400])
     off = clone(on).set_params(grid=False).fit(E[:400], rounded[:400])
     q = on.update_predict(E[400:], rounded[400:])
-    np.testing.assert_allclose(q, np.round(q), atol=1e-9)
+    inner = (LEVELS > 0.2) & (LEVELS < 0.8)
+    np.testing.assert_allclose(q[:, inner], np.round(q[:, inner]), atol=1e-9)
     assert np.abs(off.predict(E[400:]) - np.round(off.predict(E[400:]))).max() > 0.1
     plain = JKOAggregator(quantiles=LEVELS, stack=False).fit(E[:100], Y[:100])
     assert (plain.weights_[3] == 0).all()

@@ -73,7 +73,7 @@ def issue(state: State, experts: Array, levels: Array, params: Params) -> tuple[
     members, _, _ = _members(state, experts, levels)
     mixed, weights = flows.combine(state.flow, members)
     calibrated = calibration.apply(state.calibration, mixed, params.rate, levels)
-    rounded = jnp.where(params.grid, calibration.round_to_grid(state.grid, calibrated), calibrated)
+    rounded = jnp.where(params.grid, calibration.round_to_grid(state.grid, calibrated, levels), calibrated)
     return rounded, weights, calibrated
 
 

@@ -32,6 +32,9 @@ SHARE_ON_GRID = 0.95
 LEAST_MOVES = 20
 TOLERANCE = 1e-4
 """Distance from a multiple, in grid steps, that is put down to rounding of the data."""
+INNER = (0.2, 0.8)
+"""Levels that are rounded to a grid. Beyond them a quantile may stay between two points of the grid: rounded, both ends
+of an interval would take in whole atoms, and its coverage with them."""
 LARGEST = 1e4
 """A step finer than this share of the largest move is rounding of the data, not a grid worth keeping."""
 
@@ -132,12 +135,22 @@ def grid_step(grid: Grid) -> Array:
     return jnp.where(enough, safe, 0.0)
 
 
-def round_about(step: Array, centre: Array, q: Array) -> Array:
-    """Quantiles ``q`` (K,) rounded to the grid of ``step`` () through ``centre`` (); unchanged where step is 0."""
+def round_about(
+    step: Array, centre: Array, q: Array, levels: Array | np.ndarray = LEVELS, inner: tuple[float, float] = INNER
+) -> Array:
+    """Sorted quantiles (K,) with those at ``inner`` levels on the grid of ``step`` () through ``centre`` ().
+
+    The outer ones give way where a rounded one passes them. Unchanged where ``step`` is 0.
+    """
+    levels = jnp.asarray(levels, q.dtype)
     safe = jnp.where(step > 0, step, 1.0)
-    return jnp.where(step > 0, centre + safe * jnp.round((q - centre) / safe), q)
+    rounds = (levels > inner[0]) & (levels < inner[1])
+    rounded = centre + safe * jnp.round((q - centre) / safe)
+    low, high = jnp.where(rounds, rounded, jnp.inf).min(), jnp.where(rounds, rounded, -jnp.inf).max()
+    outer = jnp.where(levels <= inner[0], jnp.minimum(q, low), jnp.maximum(q, high))
+    return jnp.where(step > 0, jnp.where(rounds, rounded, outer), q)
 
 
-def round_to_grid(grid: Grid, q: Array) -> Array:
-    """Quantiles ``q`` (K,) rounded to the grid through the newest outcome; unchanged where there is no grid."""
-    return round_about(grid_step(grid), grid.last, q)
+def round_to_grid(grid: Grid, q: Array, levels: Array | np.ndarray = LEVELS) -> Array:
+    """:func:`round_about` the newest outcome on the series' own grid; unchanged where there is none."""
+    return round_about(grid_step(grid), grid.last, q, levels)

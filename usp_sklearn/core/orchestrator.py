@@ -125,8 +125,8 @@ def emergency(params: Params, state: Orchestrator, identification: Identificatio
 
 def combine(
     spec: "Spec", params: Params, state: Orchestrator, members: Law, alive: Array, alarm: Array, last: Array
-) -> tuple[Law, Array]:
-    """Issued law and the branches' weights (4,)."""
+) -> tuple[Law, Array, Array]:
+    """Issued law, its quantiles before rounding to the series' grid, and the branches' weights (4,)."""
     weights = flows.weights(state.flow, alive)
     in_d = jnp.asarray(_membership(spec)[3] > 0)
     if "D" in spec.branches:
@@ -142,7 +142,8 @@ def combine(
         mixed = laws.barycentre(members, weights)
     calibrated = calibration.apply(state.calibration, mixed.q, params.calibration)
     q = calibration.round_about(state.grid_step, last, calibrated)
-    return Law(q, mixed.tail_scale, mixed.tail_index), jnp.asarray(_membership(spec)) @ weights.mean(1)
+    law = Law(q, mixed.tail_scale, mixed.tail_index)
+    return law, calibrated, jnp.asarray(_membership(spec)) @ weights.mean(1)
 
 
 def remember(state: Orchestrator, alarm: Array, weights: Array) -> Orchestrator:
@@ -157,6 +158,7 @@ def learn(
     members: Law,
     alive: Array,
     issued: Law,
+    calibrated: Array,
     row: Row,
     y: Array,
     identification: Identification,
@@ -199,7 +201,7 @@ def learn(
     new = state._replace(
         flow=flow,
         cusum=status,
-        calibration=calibration.update(state.calibration, issued.q, y, params.calibration),
+        calibration=calibration.update(state.calibration, calibrated, y, params.calibration),
         grid=grid,
         grid_step=calibration.grid_step(grid),
         volatility=jnp.maximum(0.94 * state.volatility + 0.06 * error**2, (1e-3 * state.size) ** 2),

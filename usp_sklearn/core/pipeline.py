@@ -55,6 +55,7 @@ class Pending(NamedTuple):
     members: Law
     alive: Array
     issued: Law
+    calibrated: Array
     head: Array
     tail: Array
 
@@ -72,6 +73,8 @@ class Issued(NamedTuple):
     """What one row yields."""
 
     law: Law
+    calibrated: Array
+    """(K,) the law's quantiles before rounding to the series' grid: what the calibration learns from"""
     weights: Array
     emergency: Array
 
@@ -110,10 +113,10 @@ def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tupl
     members, usable = member_laws(spec, state, prepared)
     alive = usable & orchestrator.awake(spec.members, state.orchestrator)
     emergency = orchestrator.emergency(params, state.orchestrator, prepared.identification)
-    issued, weights = orchestrator.combine(
+    issued, calibrated, weights = orchestrator.combine(
         spec, params, state.orchestrator, members, alive, emergency, prepared.local.last
     )
-    return members, alive, Issued(issued, weights, emergency)
+    return members, alive, Issued(issued, calibrated, weights, emergency)
 
 
 def issue(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple[State, Law]:
@@ -127,6 +130,7 @@ def issue(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple
         store(pending.members, members),
         store(pending.alive, alive),
         store(pending.issued, issued.law),
+        store(pending.calibrated, issued.calibrated),
         pending.head + 1,
         pending.tail,
     )
@@ -138,13 +142,14 @@ def learn(spec: Spec, params: Params, state: State, y: Array) -> tuple[State, Te
     """The outcome of the oldest stored law: score it, move the weights, teach the members."""
     pending = state.pending
     slot = pending.tail % spec.queue
-    prepared, members, alive, issued, *_ = jax.tree.map(lambda ring: ring[slot], pending._replace(head=None, tail=None))
+    stored = jax.tree.map(lambda ring: ring[slot], pending._replace(head=None, tail=None))
+    prepared, members, alive, issued, calibrated, *_ = stored
     row = _row(prepared, state.stats)
     branches = tuple(BRANCHES[b].update(s, row, y)[0] for b, s in zip(spec.branches, state.branches, strict=True))
     stats = window.learn(state.stats, prepared.local)
     stats = stats._replace(low=jnp.minimum(stats.low, y), high=jnp.maximum(stats.high, y))
     status, record = orchestrator.learn(
-        spec, params, state.orchestrator, members, alive, issued, row, y, prepared.identification, branches
+        spec, params, state.orchestrator, members, alive, issued, calibrated, row, y, prepared.identification, branches
     )
     pending = pending._replace(tail=pending.tail + 1)
     return State(branches, stats, status, pending), record
@@ -227,7 +232,7 @@ def fit(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array)
     members = jax.tree.map(lambda x: jnp.repeat(x[:, None], m, axis=1), empty)
     status = orchestrator.init(spec, params, rows, y, mask)
     alive = jnp.ones((spec.queue, m), bool)
-    return State(branches, stats, status, Pending(one, members, alive, empty, zero, zero))
+    return State(branches, stats, status, Pending(one, members, alive, empty, empty.q, zero, zero))
 
 
 def _empty(dtype: Any, n: int) -> Law:

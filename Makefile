@@ -30,6 +30,9 @@ bench: .venv/stamp       ## accuracy on the benchmark series (../shared/bench or
 	$(BIN)/python benchmarks/accuracy.py --split synth_public $(BENCH_ARGS)
 	$(BIN)/python benchmarks/accuracy.py --split public $(BENCH_ARGS)
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python -m benchmarks.stable
+	$(BIN)/python benchmarks/ablation.py
+	$(BIN)/python benchmarks/guide.py
 
 docs: .venv/stamp        ## checks that links and anchors inside the documentation resolve
 	$(BIN)/python docs/check_links.py

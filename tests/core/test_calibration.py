@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from usp_sklearn.core import calibration
 from usp_sklearn.kernels.law import LEVELS
@@ -62,6 +63,91 @@ def test_miscoverage_is_bounded_by_the_shift():
 
     state, hits = jax.lax.scan(step, calibration.init(), jnp.asarray(y))
     np.testing.assert_allclose(np.asarray(state.theta), 0.003 * (LEVELS - np.asarray(hits)).sum(0), atol=1e-12)
+
+
+def atoms(kind, n=30_000):
+    rng = np.random.default_rng(5)
+    return {
+        "constant": np.full(n, 0.03),
+        "atom": np.where(rng.uniform(size=n) < 0.3, 0.03, rng.normal(size=n)),
+        "grid": np.round(rng.normal(size=n)),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["constant", "atom", "grid"])
+def test_coverage_holds_where_outcomes_have_atoms(kind):
+    """Many levels meet at an atom and cross there by chance: crossings must heal."""
+    y = atoms(kind)
+    state, issued = walk(y)
+    assert (np.diff(issued, axis=1) >= 0).all()
+    assert np.abs(np.asarray(state.theta)).max() < 2
+    assert np.abs(coverage(y, issued) - LEVELS).max() < 0.02
+
+
+def largest_shift(reach, rate):
+    """The bounds of docs/math/calibration.md for |y − q| ≤ ``reach`` s: outwards and inwards, per level."""
+    z = norm.ppf(LEVELS)
+    variance = rate * LEVELS * (1 - LEVELS) / (2 * norm.ppf(0.95) * norm.pdf(z))
+    outwards = (reach + np.sqrt(reach**2 + 4 * variance)) / 2 + rate
+    return outwards, (2 * np.abs(np.arange(len(LEVELS)) - len(LEVELS) // 2) + 1) * outwards.max()
+
+
+def test_shifts_stay_bounded_against_adversaries():
+    """Each sees what was issued and picks the outcome: one per level that pushes its shift out, one in, one greedy."""
+    rate, reach, n, k = 0.02, 4.0, 6000, len(LEVELS)
+    width = float(calibration.half_width(jnp.asarray(BASE)))
+    choices = jnp.linspace(BASE[-1] - reach * width, BASE[0] + reach * width, 41)
+    goals = np.concatenate([np.eye(k), -np.eye(k), np.zeros((1, k))])
+
+    def step(state, goal):
+        issued = calibration.apply(state, jnp.asarray(BASE), rate)
+        options = jax.vmap(lambda y: calibration.update(state, issued, y, rate).theta)(choices)
+        outwards = jnp.where(jnp.arange(k) < k // 2, -1, 1) * goal
+        value = jnp.where((goal != 0).any(), (options * outwards).sum(1), (options**2).sum(1))
+        y = choices[jnp.argmax(value)]
+        return calibration.update(state, issued, y, rate), y <= issued
+
+    walks = jax.jit(jax.vmap(lambda goal: jax.lax.scan(lambda s, _: step(s, goal), calibration.init(), None, n)))
+    state, hits = walks(jnp.asarray(goals))
+    path = rate * np.cumsum(LEVELS - np.asarray(hits), axis=1)
+    np.testing.assert_allclose(path[:, -1], np.asarray(state.theta), atol=1e-9)
+    side = np.where(np.arange(k) < k // 2, -1, 1) * path
+    side = np.where(np.arange(k) == k // 2, np.abs(path), side)
+    outwards, inwards = largest_shift(reach, rate)
+    assert (side <= outwards).all() and (-side <= inwards).all()
+    assert np.abs(path).max() > 0.8 * reach, "the adversaries do move it"
+    error = np.abs(np.asarray(hits).mean(1) - LEVELS)
+    assert (error <= np.maximum(outwards, inwards) / (rate * n)).all()
+
+
+def test_half_of_the_time_a_right_law_is_left_alone():
+    """With a right law θ has the density ∝ max(|θ|, √v) e^{−max(θ², v)/2v}: half of it where nothing is shifted."""
+    y = np.random.default_rng(9).normal(size=(40, 12_000))
+    exact = jnp.asarray(norm.ppf(LEVELS))
+
+    def step(state, y):
+        issued = calibration.apply(state, exact)
+        return calibration.update(state, issued, y), (issued - exact)[jnp.array([3, 12, 21])]
+
+    shift = jax.jit(jax.vmap(lambda y: jax.lax.scan(step, calibration.init(), y)[1]))(jnp.asarray(y))
+    shift = np.asarray(shift)[:, 2000:]
+    np.testing.assert_allclose((shift == 0).mean((0, 1)), 0.5, atol=0.06)
+    # The issued noise is below what a plain tracker has: (1 + √e E₁(½)/2)/2 = 0.73 of its variance.
+    levels = LEVELS[[3, 12, 21]]
+    variance = 0.003 * levels * (1 - levels) / (2 * norm.pdf(norm.ppf(levels)) * norm.ppf(0.95)) * norm.ppf(0.95) ** 2
+    np.testing.assert_allclose((shift**2).mean((0, 1)) / variance, 0.73, atol=0.12)
+
+
+def test_crossings_are_undone_outwards_from_the_median():
+    rng = np.random.default_rng(8)
+    theta = rng.normal(size=len(LEVELS))
+    noise = 0.003 * LEVELS * (1 - LEVELS) / (2 * norm.pdf(norm.ppf(LEVELS)) * norm.ppf(0.95))
+    width = np.interp(0.95, LEVELS, BASE) - np.interp(0.05, LEVELS, BASE)
+    q = BASE + width / 2 * theta * np.maximum(1 - noise / theta**2, 0)
+    middle = len(LEVELS) // 2
+    expected = [q[i : middle + 1].min() if i < middle else q[middle : i + 1].max() for i in range(len(LEVELS))]
+    got = calibration.apply(calibration.init()._replace(theta=jnp.asarray(theta)), jnp.asarray(BASE))
+    np.testing.assert_allclose(np.asarray(got), expected, atol=1e-12)
 
 
 def test_adaptive_rate_recovers_sooner_from_a_jump():

@@ -3,16 +3,20 @@
 Every level's quantile is shifted by a multiple of the law's width that follows its hits (Gibbs & Candès 2021;
 Angelopoulos, Candès & Tibshirani 2023):
 
-    q_l ← q_l + s θ_l (1 − v_l/θ_l²)₊,   θ_l ← θ_l + γ (τ_l − 1{y ≤ q_l}),   s = (q(.95) − q(.05))/2,   then sorted.
+    q_l ← q_l + s θ_l (1 − v_l/θ_l²)₊,   θ_l ← θ_l + γ (τ_l − 1{y ≤ q_l}),   s = (q(.95) − q(.05))/2,
 
+and crossings are undone outwards from the median, by running maxima above and minima below.
 v_l = γ τ_l (1 − τ_l)/(2 f_l) is the variance θ has when the law is right and f_l its density per s (taken from the
 normal law): James and Stein's factor keeps that noise out of laws that need no correction. Summing the recursion,
 |share of hits − τ_l| ≤ |θ_l|/(γ n) at every level: coverage is right in the long run against any sequence for which θ
-stays bounded, and it does as long as the widths do not vanish.
+stays bounded. It does if |y − q_l| ≤ B s: with θ* − v/θ* = B, a shift is at most θ* + γ outwards and (2 d + 1)(θ* + γ)
+inwards, d the level's rank from the median (docs/math/calibration.md). Sorting instead would hand one level's hits to
+another, and levels that crossed, at an atom say, would push each other apart for ever.
 """
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -59,7 +63,7 @@ def half_width(q: Array, levels: Array | np.ndarray = LEVELS) -> Array:
 
 
 def apply(state: State, q: Array, rate: Array | float = RATE, levels: Array | np.ndarray = LEVELS) -> Array:
-    """Calibrated, sorted quantiles (K,), in the unit of ``q``; ``rate`` is the one of :func:`update`.
+    """Calibrated quantiles (K,) that do not cross, in the unit of ``q``; ``rate`` is the one of :func:`update`.
 
     >>> q = jnp.linspace(-1.0, 1.0, len(LEVELS))
     >>> bool((apply(init(), q) == q).all())
@@ -69,7 +73,15 @@ def apply(state: State, q: Array, rate: Array | float = RATE, levels: Array | np
     density = _HALF_WIDTH / np.sqrt(2 * np.pi) * jnp.exp(-0.5 * z * z)
     noise = rate * levels * (1 - levels) / (2 * density)
     real = jnp.clip(1 - noise / jnp.maximum(state.theta**2, 1e-30), 0.0, 1.0)
-    return jnp.sort(q + half_width(q, levels) * real * state.theta)
+    return _uncross(q + half_width(q, levels) * real * state.theta, levels)
+
+
+def _uncross(q: Array, levels: Array | np.ndarray) -> Array:
+    """Running maxima of ``q`` (K,) upwards and minima downwards from the level nearest to one half."""
+    rank = jnp.arange(len(q)) - jnp.argmin(jnp.abs(jnp.asarray(levels, q.dtype) - 0.5))
+    above = jax.lax.cummax(jnp.where(rank < 0, -jnp.inf, q))
+    below = jax.lax.cummin(jnp.where(rank > 0, jnp.inf, q), reverse=True)
+    return jnp.where(rank < 0, below, above)
 
 
 def update(

@@ -1,27 +1,36 @@
-"""Branch D: a linear functional of log-signatures of the lifted window.
+"""Branch D: a linear functional of log-signatures of the lifted window, and a net that corrects its law.
 
 The signature of a bare 1-D path is only its total increment, so the window is lifted first: time, lead and
 lag channels (:mod:`usp_sklearn.kernels.lifts`). Log-signatures of the whole window and of its most recent parts
-are the features; a ridge whose strength is chosen by closed-form leave-one-out starts the recursion.
+are the features; a ridge whose strength is chosen by closed-form leave-one-out starts the recursion. The second member
+is a quantile net trained by replay (:mod:`usp_sklearn.kernels.replay`) on the path's features, with the first one's
+law as its base.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from . import empirical, linear, logsignature
+from . import empirical, linear, logsignature, replay
 from .contract import Branch, Config, Info, Row, fine
 from .law import Law, affine, from_quantiles
 from .lifts import lift
 from .linear import Linear
 from .regression import Tuning
+from .replay import Replay
+from .window import AVERAGES, VOLATILITY_RATES
 
-MEMBERS = ("ridge",)
+MEMBERS = ("ridge", "net")
 SPANS = (4, 12)
 RIDGES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 TUNING = Tuning(0.9995, 30.0, 2.0, 1.0)
+
+
+LAGS = (*range(16), 19, 23, 30)
+"""Increments the net sees, newest first, as far as the window goes."""
 
 
 class Signature(NamedTuple):
@@ -32,6 +41,9 @@ class Signature(NamedTuple):
     ridge: Array
     innovation: Law
     steps: Array
+    net: Replay
+    echo: Array
+    """(2,) the last two z, newest first"""
 
 
 def log_signature(window: Array, width: Array, unit: Array, depth: int) -> Array:
@@ -67,13 +79,30 @@ def features(state: Signature, row: Row) -> Array:
 
 
 def init(config: Config, key: Array) -> Signature:
-    """Untrained branch; deterministic."""
+    """Untrained branch; ``key`` starts the net."""
     dtype = jnp.result_type(float)
     s = size(config.width, config.depth)
     ridge = jnp.asarray(TUNING.ridge, dtype)
-    member = linear.init(s + 3 + config.n_level + config.n_exog + 1, ridge, dtype)
+    member = linear.init(s + len(AVERAGES) + config.n_level + config.n_exog + 1, ridge, dtype)
     steps = jnp.zeros((), jnp.int32)
-    return Signature(member, jnp.ones(s, dtype), ridge, _innovation(member, steps), steps)
+    lags = sum(lag < config.width - 1 for lag in LAGS)
+    p = lags + len(AVERAGES) + config.n_level + config.n_exog + len(VOLATILITY_RATES) + 4 + s
+    start, net = jnp.ones(s, dtype), replay.init(p, key)
+    return Signature(member, start, ridge, _innovation(member, steps), steps, net, jnp.zeros(2, dtype))
+
+
+def _squash(x: Array) -> Array:
+    return x / (1 + jnp.abs(x) / 3)
+
+
+def _inputs(state: Signature, row: Row, loc: Array, size: Array) -> Array:
+    """What the net sees (p,): lags, gaps, covariates, log-signatures, volatilities, what the ridge says and missed."""
+    lags = row.increments[np.array([lag for lag in LAGS if lag < row.increments.shape[0]])]
+    own = jnp.stack([(loc - row.last) / size, *state.echo])
+    relative = jnp.clip(jnp.log(size / row.scale), -4, 4)
+    signs = row.signature / state.spread
+    squashed = _squash(jnp.concatenate([lags, row.gaps, row.exog, own, signs]))
+    return jnp.concatenate([squashed, row.volatility, relative[None]])
 
 
 def _innovation(member: Linear, steps: Array) -> Law:
@@ -120,17 +149,31 @@ def fit(state: Signature, rows: Row, targets: Array, mask: Array, key: Array) ->
 def update(state: Signature, row: Row, target: Array) -> tuple[Signature, Info]:
     """One outcome; the law of z follows whenever a block of errors is complete."""
     tuning = TUNING._replace(ridge=state.ridge)
-    member = linear.update(state.member, features(state, row), row, target, tuning, state.steps)
+    x = features(state, row)
+    loc, size = linear.predict(state.member, x, row)
+    z = (target - loc) / size
+    net = replay.update(state.net, _inputs(state, row, loc, size), z, state.innovation.q, state.steps)
+    member = linear.update(state.member, x, row, target, tuning, state.steps)
     innovation = jax.lax.cond(
         empirical.due(state.steps), lambda: _innovation(member, state.steps), lambda: state.innovation
     )
-    return state._replace(member=member, innovation=innovation, steps=state.steps + 1), fine(target)
+    new = state._replace(
+        member=member,
+        innovation=innovation,
+        steps=state.steps + 1,
+        net=net,
+        echo=jnp.stack([jnp.clip(z, -replay.REACH, replay.REACH), state.echo[0]]),
+    )
+    return new, fine(target)
 
 
 def law(state: Signature, row: Row) -> Law:
-    """One law, leading axis 1."""
-    loc, scale = linear.predict(state.member, features(state, row), row)
-    return jax.tree.map(lambda x: x[None], affine(state.innovation, loc, scale))
+    """Laws of the two members, leading axis 2."""
+    loc, size = linear.predict(state.member, features(state, row), row)
+    base = state.innovation
+    moved = replay.quantiles(state.net, _inputs(state, row, loc, size), base.q, state.steps)
+    both = Law(jnp.stack([base.q, moved]), *(jnp.stack([x, x]) for x in (base.tail_scale, base.tail_index)))
+    return affine(both, loc, size)
 
 
 branch = Branch("D", MEMBERS, init, fit, update, law)

@@ -39,7 +39,7 @@ def draw() -> Figure:
     x = rng.normal(size=(N, 3))
     exact = _truth(x[:, 0])
     z = np.sin(2 * x[:, 0]) + np.where(x[:, 0] > 0, 1.2, 0.5) * rng.normal(size=N)
-    _, q = _walk(jnp.asarray(x), jnp.asarray(z))
+    state, q = _walk(jnp.asarray(x), jnp.asarray(z))
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5))
     line = np.linspace(-2.2, 2.2, 200)

@@ -32,7 +32,7 @@ from usp_sklearn.core import calibration, engine, flows, orchestrator, pipeline
 from usp_sklearn.kernels.law import LEVELS
 from usp_sklearn.runtime import precision
 
-CHUNK = 512
+CHUNK, PAD = 512, 1024
 
 
 class Stored(NamedTuple):
@@ -161,8 +161,12 @@ def replay(stored: Stored, variant: Variant) -> np.ndarray:
     every = engine.spec(model._layout(WIDTH, 1)).members
     kept = [i for i, (branch, _) in enumerate(every) if branch in variant.branches]
     part = stored._replace(q=stored.q[:, kept], alive=stored.alive[:, kept])
+    # What comes after the end is cut off again: few lengths, few compilations.
+    length = len(stored.y)
+    padded = jax.tree.map(lambda x: x[np.minimum(np.arange(-(-length // PAD) * PAD), length - 1)], part)
     with _patched(variant), precision():
-        return np.asarray(_replay(part, model._params(), variant, tuple(every[i] for i in kept)))
+        out = _replay(padded, model._params(), variant, tuple(every[i] for i in kept))
+    return np.asarray(out)[:length]
 
 
 def one_series(job: tuple[str, str, str, tuple[str, ...]]) -> tuple[str, dict[str, float]]:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from scipy.special import ndtri
 
 _LOWER = [0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45]
 LEVELS: np.ndarray = np.array([*_LOWER, 0.5, *(round(1 - u, 3) for u in reversed(_LOWER))])
@@ -23,6 +24,8 @@ LEVELS: np.ndarray = np.array([*_LOWER, 0.5, *(round(1 - u, 3) for u in reversed
 N_LEVELS = len(LEVELS)
 MEDIAN = N_LEVELS // 2
 EDGE = float(LEVELS[0])
+NORMAL: np.ndarray = ndtri(LEVELS)
+"""Standard normal quantiles at the levels."""
 INDEX_MIN, INDEX_MAX = 1e-3, 0.95
 """Tail indices are kept where the mean exists; the lower bound stands in for an exponential tail."""
 
@@ -48,7 +51,11 @@ def from_quantiles(q: Array, tail_index: Array | float = 0.1) -> Law:
     >>> float(mean(law).round(6)) == 0.0
     True
     """
-    q = jnp.sort(q, axis=-1)
+    return continued(jnp.sort(q, axis=-1), tail_index)
+
+
+def continued(q: Array, tail_index: Array | float) -> Law:
+    """:func:`from_quantiles` of quantiles that ascend already."""
     reach = float(np.log(LEVELS[3] / LEVELS[0]))
     scale = jnp.stack([q[..., 3] - q[..., 0], q[..., -1] - q[..., -4]], -1) / reach
     index = jnp.broadcast_to(jnp.asarray(tail_index, q.dtype), scale.shape)

@@ -11,11 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.scipy.special import erf
-from scipy.special import ndtri
 
-from .law import LEVELS
+from .law import LEVELS, NORMAL
 
-NORMAL: np.ndarray = ndtri(LEVELS)
 _PEAK = 1 / np.sqrt(2 * np.pi)
 
 

@@ -6,16 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from scipy.special import ndtri
 
-from ..law import LEVELS, cell_weights
+from ..law import LEVELS, NORMAL, cell_weights
 
 PRIOR_WEIGHT = 20.0
 """A fresh buffer counts as this many observations of the standard normal law."""
 
 
-NORMAL: np.ndarray = ndtri(LEVELS)
-"""Standard normal quantiles (25,) at the law's levels."""
 _CELLS = cell_weights()
 _NOISE: np.ndarray = LEVELS * (1 - LEVELS) * 2 * np.pi * np.exp(NORMAL**2)
 """Sampling variance (25,) of a quantile, times the number of observations: u(1 − u)/φ²."""

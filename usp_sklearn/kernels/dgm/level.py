@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from ..contract import Row
-from ..law import LEVELS, Law
+from ..law import Law, continued
 from . import buffer as buffers
 from . import memory, volatility
 from .anchor import Anchor
@@ -94,6 +94,4 @@ def law(state: Level, anchor: Anchor, row: Row) -> Law:
     u = buffers.shrunk(state.residuals, recent * (jnp.exp(-0.5 * d * d) + 1e-3), pooled)
     spread = jnp.exp(g @ state.shape) * volatility.level(state.vol)
     q = jax.lax.cummax(row.last + row.scale * (f @ state.weights + spread * u))
-    reach = float(np.log(LEVELS[3] / LEVELS[0]))
-    scale = jnp.stack([q[3] - q[0], q[-1] - q[-4]]) / reach
-    return Law(q, scale, jnp.full((2,), TAIL_INDEX, q.dtype))
+    return continued(q, TAIL_INDEX)

@@ -7,7 +7,6 @@ probabilities of S. Parameters follow Cappé's online EM (2011): expected suffic
 value of the newest state, so that the past is smoothed and not only filtered. Markov in (x, S).
 """
 
-import math
 from typing import NamedTuple
 
 import jax
@@ -16,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from ..contract import Row
-from ..law import LEVELS, Law
+from ..law import Law, continued
 from ..mixture import normal_quantiles
 from .anchor import Anchor
 
@@ -175,6 +174,4 @@ def law(state: Regimes, anchor: Anchor, row: Row) -> Law:
     """Laws of both members, leading axis 2, series units."""
     chance, mean, scale = jax.vmap(_predicted, in_axes=(0, None))(state, _level(anchor, row.last))
     q = anchor.centre + anchor.spread * jax.vmap(normal_quantiles)(chance, mean, scale)
-    reach = math.log(LEVELS[3] / LEVELS[0])
-    tails = jnp.stack([q[:, 3] - q[:, 0], q[:, -1] - q[:, -4]], -1) / reach
-    return Law(q, tails, jnp.full((2, 2), TAIL_INDEX, q.dtype))
+    return continued(q, TAIL_INDEX)

@@ -107,9 +107,9 @@ def test_is_the_base_law_before_training_and_harmless_where_there_is_nothing_to_
 
 
 def test_rounding_of_the_inputs_leaves_no_trace():
-    """Inputs perturbed in their last digits train to the same weights, bit for bit."""
+    """Inputs perturbed by 1e-10, far above the rounding of float64, train to the same weights, bit for bit."""
     x, z, _, _ = stream(900, 4)
-    shaken = [v * (1 + 4e-16 * np.random.default_rng(5).normal(size=v.shape)) for v in (x, z)]
+    shaken = [v * (1 + 1e-10 * np.random.default_rng(5).normal(size=v.shape)) for v in (x, z)]
     one, two = (walk(*map(jnp.asarray, (a, b, NORMAL)))[0] for a, b in ((x, z), shaken))
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))

@@ -53,20 +53,57 @@ def test_rows_equal_a_brute_force_loop(season, horizon):
         assert y[i] == SERIES[t + horizon]
 
 
-def test_all_horizons_at_once():
-    X, y = sliding_window(SERIES, width=6, horizon=4, season=12, multi=True)
-    assert y.shape == (400 - 6 - 4 + 1, 4)
-    assert X.shape[1] == 5 + 2 * 4 + 6
-    for i in (0, 60, len(X) - 1):
+@pytest.mark.parametrize(("season", "horizon"), [(12, 4), (5, 8), (2, 1)])
+def test_all_horizons_at_once(season, horizon):
+    """Each block is what a single target at that horizon has, by the loop and by sliding_window itself."""
+    averages, rates = (0.3, 0.01), (0.3, 0.1)
+    X, y = sliding_window(SERIES, width=6, horizon=horizon, season=season, averages=averages, multi=True)
+    assert y.shape == (400 - 6 - horizon + 1, horizon)
+    assert X.shape[1] == 2 + 11 * horizon + 6
+    for i in (0, 3, 60, 150, len(X) - 1):
         t = i + 5
-        np.testing.assert_array_equal(y[i], SERIES[t + 1 : t + 5])
-        if t > 12:
-            np.testing.assert_array_equal(X[i, 5:9], SERIES[t - 11 : t - 7])
+        np.testing.assert_array_equal(y[i], SERIES[t + 1 : t + 1 + horizon])
+        for h in range(1, horizon + 1):
+            row = brute_row(SERIES, t, 6, h, season, averages, rates)
+            block = X[i, 2 + 11 * (h - 1) : 2 + 11 * h]
+            np.testing.assert_allclose(block, row[2:13], rtol=1e-12, atol=1e-11)
+        np.testing.assert_array_equal(X[i, -6:], row[-6:])
+
+
+def test_blocks_of_two_seasons_equal_single_targets():
+    options = {"width": 6, "season": 12, "second_season": 30, "averages": (0.1,)}
+    X, _ = sliding_window(SERIES, horizon=7, multi=True, **options)
+    assert X.shape[1] == 1 + 7 * 22 + 6
+    for h in range(1, 8):
+        single, _ = sliding_window(SERIES, horizon=h, **options)
+        np.testing.assert_array_equal(X[:, 1 + 22 * (h - 1) : 1 + 22 * h], single[: len(X), 1:23])
+
+
+def test_layout_counts_columns_per_step_only_with_multi():
+    for season, second, columns in ((12, None, 11), (12, 30, 22), (None, None, 0)):
+        options = {"width": 6, "horizon": 4, "season": season, "second_season": second, "averages": (0.1,)}
+        many = SlidingWindow(multi=True, **options).fit(COLUMN)
+        assert many.layout == {"width": 6, "n_level": 1 + 4 * columns, "n_exog": 0, "n_ahead": columns}
+        buffer = many.buffer()
+        assert buffer.layout == many.layout
+        assert buffer.n_features == len(buffer.push(1.0)) == 7 + 4 * columns
+        assert "n_ahead" not in SlidingWindow(**options).fit(COLUMN).layout
+        assert make_plan(4, tuple(filter(None, (season, second))), (0.1,), (0.3, 0.1), True).ahead == columns
+    assert make_plan(4, (12,), (0.1,), (0.3,), False).ahead == 0
+    assert make_plan(1, (12,), (0.1,), (0.3,), True).ahead == 9
+
+
+def test_names_of_blocks_say_the_step():
+    names = SlidingWindow(width=2, horizon=3, season=24, averages=(0.1,), profile=(0.3,), multi=True).fit(COLUMN)
+    names = list(names.get_feature_names_out())
+    block = [*(f"lag{k}" for k in (23, 24, 25, 48, 167, 168, 169)), "profile_0.3", "step_0.3"]
+    expected = [f"season24_{column}_ahead{h}" for h in (1, 2, 3) for column in block]
+    assert names == ["average_0.1", *expected, "lag_1", "lag_0"]
 
 
 @pytest.mark.parametrize("multi", [False, True])
 def test_no_row_sees_the_future(multi):
-    plan = make_plan(3, (12, 30), (0.3, 0.01), (0.3, 0.1), multi)
+    plan = make_plan(15, (12, 30), (0.3, 0.01), (0.3, 0.1), multi)
     poisoned = SERIES.copy()
     poisoned[250:] = np.nan
     whole, part = context(SERIES, plan), context(poisoned, plan)
@@ -94,6 +131,8 @@ def test_rows_move_with_the_series(a, b):
         {"season": 12, "second_season": 30, "horizon": 5},
         {"season": 4, "horizon": 9},
         {"season": 12, "horizon": 6, "multi": True},
+        {"season": 5, "second_season": 35, "horizon": 13, "multi": True},
+        {"horizon": 3, "multi": True},
         {"averages": None, "profile": False, "season": 24},
         {"season": 12, "profile": (0.5,), "averages": (0.2,)},
     ],

@@ -9,6 +9,9 @@ With season m and horizon h, column values at time t are
     profile, rate a     the same recursion over cycles, separately for each phase, at the phase of t+h
     step, rate a        y_t + the profile of y_s − y_{s−h} at the phase of t+h
 A value that is not there yet is replaced by y_t.
+
+For several targets at once there is one block of seasonal columns per horizon, each what a single target at that
+horizon would have: ``[averages | block of h=1 | block of h=2 | … ]``.
 """
 
 from typing import NamedTuple
@@ -31,18 +34,33 @@ class Profile(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a row holds besides the window: columns in this order, with their names."""
+    """What a row holds besides the window: averages, then per block its lags and its profiles, with their names."""
 
     averages: tuple[float, ...]
     backs: tuple[int, ...]
-    """how far before t each seasonal lag lies"""
+    """how far before t each seasonal lag lies, block after block"""
     profiles: tuple[Profile, ...]
+    """phase profiles, block after block"""
     names: tuple[str, ...]
+    blocks: int
+    """one per horizon 1 … blocks, or 0: one block, for a single target"""
 
     @property
     def reach(self) -> int:
         """Values of the past a stream must keep for the lags."""
         return max(self.backs, default=0) + 1
+
+    @property
+    def ahead(self) -> int:
+        """Columns of one horizon's block; 0 for a single target and without season."""
+        return (len(self.names) - len(self.averages)) // self.blocks if self.blocks else 0
+
+    def places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Where in a row the lags and the profiles stand."""
+        blocks = max(self.blocks, 1)
+        lags = len(self.backs) // blocks
+        grid = np.arange(len(self.averages), len(self.names)).reshape(blocks, -1)
+        return grid[:, :lags].ravel(), grid[:, lags:].ravel()
 
 
 def _known(lag: int, ahead: int, season: int) -> int:
@@ -56,27 +74,22 @@ def make_plan(
 ) -> Plan:
     """Columns for one target ``horizon`` steps ahead or, with ``multi``, for all of 1 … horizon.
 
-    For one target each season gives seven lags (m−1, m, m+1, 2m, 7m−1, 7m, 7m+1) and two profiles per rate. For many
-    targets it gives, for each of them, the newest value of the same phase and the slowest profile.
+    For each target and season there are seven lags (m−1, m, m+1, 2m, 7m−1, 7m, 7m+1) and two profiles per rate.
     """
     backs: list[int] = []
     profiles: list[Profile] = []
     names = [f"average_{a:g}" for a in averages]
-    profile_names: list[str] = []
-    for m in seasons:
-        if multi:
-            backs += [_known(m, h, m) for h in range(1, horizon + 1)]
-            names += [f"season{m}_ahead{h}" for h in range(1, horizon + 1)]
-            if rates:
-                profiles += [Profile(m, min(rates), h, False) for h in range(1, horizon + 1)]
-                profile_names += [f"season{m}_profile_ahead{h}" for h in range(1, horizon + 1)]
-        else:
+    for h in range(1, horizon + 1) if multi else (horizon,):
+        end = f"_ahead{h}" if multi else ""
+        profile_names: list[str] = []
+        for m in seasons:
             lags = (m - 1, m, m + 1, 2 * m, 7 * m - 1, 7 * m, 7 * m + 1)
-            backs += [_known(k, horizon, m) for k in lags]
-            names += [f"season{m}_lag{k}" for k in lags]
-            profiles += [Profile(m, a, horizon, steps) for a in rates for steps in (False, True)]
-            profile_names += [f"season{m}_{kind}_{a:g}" for a in rates for kind in ("profile", "step")]
-    return Plan(averages, tuple(backs), tuple(profiles), (*names, *profile_names))
+            backs += [_known(k, h, m) for k in lags]
+            names += [f"season{m}_lag{k}{end}" for k in lags]
+            profiles += [Profile(m, a, h, steps) for a in rates for steps in (False, True)]
+            profile_names += [f"season{m}_{kind}_{a:g}{end}" for a in rates for kind in ("profile", "step")]
+        names += profile_names
+    return Plan(averages, tuple(backs), tuple(profiles), tuple(names), horizon if multi else 0)
 
 
 def _running(x: Vector, rate: float) -> Vector:
@@ -90,45 +103,46 @@ def _running(x: Vector, rate: float) -> Vector:
     return out
 
 
-def _profile(x: Vector, y: Vector, profile: Profile) -> Vector:
-    """Column of one profile for all t, given values ``x`` of the series less its first value."""
-    n, m, h = len(x), profile.season, profile.ahead
-    track = x.copy()
-    if profile.of_steps:
+def _memory(x: Vector, season: int, rate: float, lead: int) -> Vector:
+    """Running average over cycles at the phase of each t: of the values, or of the steps x_t − x_{t−lead}."""
+    n, track = len(x), x
+    if lead:
         track = np.zeros(n)
-        track[h:] = x[h:] - x[:-h] if h < n else 0.0
-    cycles = np.zeros(-(-n // m) * m)
+        track[lead:] = x[lead:] - x[:-lead] if lead < n else 0.0
+    cycles = np.zeros(-(-n // season) * season)
     cycles[:n] = track
-    smooth = _running(cycles.reshape(-1, m), profile.rate).ravel()[:n]
-    back = _known(m, h, m)
-    out = y.copy()
-    if back < n:
-        past = smooth[: n - back]
-        out[back:] = y[back:] + past if profile.of_steps else past + y[0]
-    return out
+    return _running(cycles.reshape(-1, season), rate).ravel()[:n]
 
 
 def context(y: Vector, plan: Plan) -> Vector:
     """Level-context columns (n, len(plan.names)) of a series ``y`` (n,); row t uses y[: t + 1]."""
-    x = y - y[0]
-    columns = [_running(x, a) + y[0] for a in plan.averages]
-    for back in plan.backs:
-        column = y.copy()
-        column[back:] = y[: len(y) - back] if back < len(y) else column[back:]
-        columns.append(column)
-    columns += [_profile(x, y, p) for p in plan.profiles]
-    return np.stack(columns, axis=1) if columns else np.empty((len(y), 0))
+    n, x = len(y), y - y[0]
+    # Transposed, so that each column is written in one stretch.
+    columns = np.repeat(y[None], len(plan.names), axis=0)
+    for i, a in enumerate(plan.averages):
+        columns[i] = _running(x, a) + y[0]
+    lags, places = plan.places()
+    for i, back in zip(lags, plan.backs, strict=True):
+        columns[i, back:] = y[: max(n - back, 0)]
+    memories: dict[tuple[int, float, int], Vector] = {}
+    for i, p in zip(places, plan.profiles, strict=True):
+        if _track(p) not in memories:
+            memories[_track(p)] = _memory(x, *_track(p))
+        back = _known(p.season, p.ahead, p.season)
+        past = memories[_track(p)][: max(n - back, 0)]
+        columns[i, back:] = y[back:] + past if p.of_steps else past + y[0]
+    return columns.T
 
 
 class ContextState:
-    """The same columns one value at a time; memory is the longest lag plus one season per profile."""
+    """The same columns one value at a time; memory is the longest lag plus one season per tracked profile."""
 
     def __init__(self, plan: Plan, window: int):
         self.plan = plan
         self.count = 0
         self._origin = 0.0
         self._rates = np.array(plan.averages)
-        self._warm = (1.0 / self._rates).astype(int) if plan.averages else np.zeros(0, int)
+        self._warm = (1.0 / self._rates).astype(int)
         self._sums = np.zeros(len(plan.averages))
         self._averages = np.zeros(len(plan.averages))
         ahead = max((p.ahead for p in plan.profiles), default=0)
@@ -137,10 +151,8 @@ class ContextState:
         # Twice the length, each value written twice, so that any stretch of the past is one slice.
         self._ring = np.zeros(2 * self._size)
         self._backs = np.array(plan.backs, dtype=int)
-        # Sum and value of each phase's average.
-        self._groups: dict[tuple[int, float, int], Vector] = {}
-        for p in plan.profiles:
-            self._groups.setdefault(_track(p), np.zeros((2, p.season)))
+        self._at_lags, self._at_profiles = plan.places()
+        self._memory = _Memory(plan.profiles)
 
     def push(self, value: float) -> tuple[Vector, Vector]:
         """Learn y_t; returns the window (oldest first) and the level-context columns at t."""
@@ -158,23 +170,48 @@ class ContextState:
         )
         end = t % size + size + 1
         past = self._ring[end - size : end]
-        for (season, rate, lead), cells in self._groups.items():
-            new = x if lead == 0 else (x - (past[-1 - lead] - self._origin) if t >= lead else 0.0)
-            phase, cycle = t % season, t // season
-            cells[0, phase] += new
-            young = cycle < int(1.0 / rate)
-            cells[1, phase] = cells[0, phase] / (cycle + 1) if young else rate * new - (rate - 1.0) * cells[1, phase]
+        self._memory.learn(t, x, past - self._origin)
         self.count = t + 1
-        lags = np.where(self._backs <= t, past[size - 1 - self._backs], value)
-        profiles = np.array([self._profile_value(p, t, value) for p in self.plan.profiles])
-        window = past[size - self._window :].copy()
-        return window, np.concatenate([self._averages + self._origin, lags, profiles])
+        level = np.empty(len(self.plan.names))
+        level[: len(self._averages)] = self._averages + self._origin
+        level[self._at_lags] = np.where(self._backs <= t, past[size - 1 - self._backs], value)
+        level[self._at_profiles] = self._memory.columns(t, value, self._origin)
+        return past[size - self._window :].copy(), level
 
-    def _profile_value(self, p: Profile, t: int, value: float) -> float:
-        if _known(p.season, p.ahead, p.season) > t:
-            return value
-        cell = float(self._groups[_track(p)][1, (t + p.ahead) % p.season])
-        return value + cell if p.of_steps else cell + self._origin
+
+class _Memory:
+    """Averages over cycles of each phase, for all profiles of a plan in one flat array."""
+
+    def __init__(self, profiles: tuple[Profile, ...]):
+        tracks = list(dict.fromkeys(_track(p) for p in profiles))
+        self._season = np.array([season for season, _, _ in tracks], dtype=int)
+        self._rate = np.array([rate for _, rate, _ in tracks])
+        self._lead = np.array([lead for _, _, lead in tracks], dtype=int)
+        self._warm = (1.0 / self._rate).astype(int)
+        self._start = np.cumsum(self._season) - self._season
+        self._sums = np.zeros(self._season.sum())
+        self._means = np.zeros(self._season.sum())
+        # Per column: whose memory it reads, at which phase, and from when on.
+        self._whose = np.array([tracks.index(_track(p)) for p in profiles], dtype=int)
+        self._ahead = np.array([p.ahead for p in profiles], dtype=int)
+        self._of_steps = np.array([p.of_steps for p in profiles], dtype=bool)
+        self._since = np.array([_known(p.season, p.ahead, p.season) for p in profiles], dtype=int)
+
+    def learn(self, t: int, x: float, past: Vector) -> None:
+        """Add x_t; ``past`` ends with it."""
+        before = np.where(self._lead > 0, past[-1 - self._lead], 0.0)
+        new = np.where(t >= self._lead, x - before, 0.0)
+        cell, cycle = self._start + t % self._season, t // self._season
+        self._sums[cell] += new
+        plain = self._sums[cell] / (cycle + 1)
+        self._means[cell] = np.where(
+            cycle < self._warm, plain, self._rate * new - (self._rate - 1.0) * self._means[cell]
+        )
+
+    def columns(self, t: int, value: float, origin: float) -> Vector:
+        """Values of the profiles at t."""
+        cell = self._start[self._whose] + (t + self._ahead) % self._season[self._whose]
+        return np.where(self._since <= t, self._means[cell] + np.where(self._of_steps, value, origin), value)
 
 
 def _track(p: Profile) -> tuple[int, float, int]:

@@ -56,6 +56,12 @@ def _windows(y: Vector, width: int) -> NDArray[np.float64]:
     return np.lib.stride_tricks.sliding_window_view(padded, width)
 
 
+def _layout(plan: Plan, width: int, n_exog: int) -> dict[str, int]:
+    """How the columns divide; for several targets with the columns per target (counted in n_level as well)."""
+    layout = {"width": int(width), "n_level": len(plan.names), "n_exog": int(n_exog)}
+    return layout | {"n_ahead": plan.ahead} if plan.blocks else layout
+
+
 def _names(plan: Plan, width: int, exog: Sequence[str]) -> list[str]:
     return [*exog, *plan.names, *(f"lag_{k}" for k in range(width - 1, -1, -1))]
 
@@ -108,7 +114,8 @@ def sliding_window(
     averages : rates of the slow averages.
     profile : whether (or with which rates over cycles) phase profiles are added.
     exog : (n,) or (n, E) covariates; row t must be known at time t. Shift covariates of the future forward yourself.
-    multi : y gets all steps 1 … h as columns, and the seasonal context the phase of each of them.
+    multi : y gets all steps 1 … h as columns, and X, for each of them, the seasonal columns of a single target at that
+        step: ``[exog | averages | block of step 1 | block of step 2 | … | window]``, blocks of equal size and order.
 
     Returns
     -------
@@ -215,9 +222,12 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
 
     @property
     def layout(self) -> dict[str, int]:
-        """How the columns divide: keyword arguments for the predictors."""
+        """How the columns divide: keyword arguments for the predictors.
+
+        With ``multi`` also ``n_ahead``, the seasonal columns of each step (0 without season); n_level counts all.
+        """
         check_is_fitted(self)
-        return {"width": self.width, "n_level": len(self._options().names), "n_exog": self.n_exog_}
+        return _layout(self._options(), self.width, self.n_exog_)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Names of the output columns; exogenous ones keep theirs."""
@@ -253,13 +263,13 @@ class WindowBuffer:
         n_exog: int = 0,
     ):
         plan = _plan("WindowBuffer", horizon, season, second_season, averages, profile, multi)
-        self.layout = {"width": int(width), "n_level": len(plan.names), "n_exog": int(n_exog)}
+        self.layout = _layout(plan, width, n_exog)
         self._state = ContextState(plan, int(width))
 
     @property
     def n_features(self) -> int:
         """Columns of a row."""
-        return sum(self.layout.values())
+        return self.layout["n_exog"] + self.layout["n_level"] + self.layout["width"]
 
     @property
     def count(self) -> int:

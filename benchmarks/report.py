@@ -7,6 +7,12 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
+from benchmarks import significance
+
+# The strongest stored peer, and the stored combinations whose better one is the other opponent in the tests.
+SINGLE, COMBINATIONS = "lgbm_q", ("comb_fixedshare_core7", "comb_boa_top4")
+ALPHA = 0.05
+
 # Rows of known laws: processes, floor and aim of the excess over the ideal score.
 KNOWN_LAWS = {
     "α-stable walk": (("stable_walk",), 0.01, 0.003),
@@ -56,7 +62,7 @@ def report(
     if split.startswith("synth"):
         _known_laws(scorer, bench, split, scores)
     else:
-        _real(scorer, bench, split, name, scores, times, multi)
+        _real(scorer, bench, split, name, forecasts, scores, times, multi)
     print(f"\nfit {cost[:, 0].mean():.2f} s a series, walk {1e3 * cost[:, 1].sum() / cost[:, 2].sum():.4f} ms a step")
     print("80 % coverage", f"{scores['cov80'].mean():.4f}", " not finite:", int(scores["bad"].sum()))
     if weights.shape[1] > 1:
@@ -91,6 +97,7 @@ def _real(
     bench: Path,
     split: str,
     name: str,
+    forecasts: pd.DataFrame,
     scores: pd.DataFrame,
     times: dict[str, list[float]],
     multi: bool,
@@ -109,11 +116,13 @@ def _real(
     means = np.exp(np.log(complete.clip(lower=1e-4)).mean()).sort_values()
     print("\nratio to naive (geometric mean), peers that cover these series:")
     print(means.head(14).round(4).to_string())
-    domains = np.exp(np.log(complete.clip(lower=1e-4)).groupby(scores["domain"]).mean())
-    best = complete.columns.drop([name, "naive"])
-    print("\nby domain:")
-    print(pd.DataFrame({name: domains[name], "best peer": domains[best].idxmin(axis=1),
-                        "its ratio": domains[best].min(axis=1)}).round(4).to_string())  # fmt: skip
+    _domains(name, complete, scores["domain"])
+    if not multi:
+        _ranks(name, peers.assign(**{name: scores["scrps"]}).dropna(axis=1))
+        best = min(COMBINATIONS, key=lambda k: means.get(k, np.inf))
+        for peer in (SINGLE, best):
+            if peer in known:
+                _tests(scorer, split, forecasts, known[peer], peer)
     ours = ratios[name]
     print("\nworst series:", ", ".join(f"{u} {v:.3f}" for u, v in ours.sort_values(ascending=False).head(5).items()))
     floor = int((ours <= 1 + 1e-9).sum())
@@ -126,3 +135,55 @@ def _real(
         print(row(f"series no worse than naive, of {len(ours)}", floor, len(ours), len(ours), more_is_better=True))
         cost = np.array(list(times.values()))
         print(row("cost per step in update_predict, ms", 1e3 * cost[:, 1].sum() / cost[:, 2].sum(), 0.6, 0.2))
+
+
+def _domains(name: str, ratios: pd.DataFrame, domain: pd.Series) -> None:
+    """Ours beside the best single peer and the best combination of each domain."""
+    means = np.exp(np.log(ratios.clip(lower=1e-4)).groupby(domain).mean())
+    mixed = [k for k in ratios if k.startswith("comb_")]
+    single = [k for k in ratios if k not in mixed and k not in (name, "naive")]
+    table = pd.DataFrame({name: means[name]})
+    for what, columns in (("best peer", single), ("best combination", mixed)):
+        if columns:
+            table[what], table[f"ratio of {what}"] = means[columns].idxmin(axis=1), means[columns].min(axis=1)
+    print("\nby domain:")
+    print(table.round(4).to_string())
+
+
+def _ranks(name: str, scores: pd.DataFrame) -> None:
+    ranks = scores.rank(axis=1)
+    table = pd.DataFrame({"mean rank": ranks.mean(), "first on": (ranks == 1).sum(), "last rank": ranks.max()})
+    print(f"\nranks over {len(scores)} series among the {scores.shape[1]} that cover them all:")
+    print(table.sort_values("mean rank").head(10).round(2).to_string())
+    print(f"  {name} is at {table['mean rank'].rank()[name]:.0f}")
+
+
+def _losses(scorer: ModuleType, y: np.ndarray, forecasts: pd.DataFrame) -> pd.Series:
+    """Mean pinball loss of every scored step."""
+    rows = forecasts[forecasts["step"] >= scorer.first_test(len(y))]
+    quantiles, steps = np.sort(rows[scorer.QC].to_numpy(), axis=1), rows["step"].to_numpy()
+    return pd.Series(scorer.pinball(y[steps], quantiles).mean(1), index=steps)
+
+
+def _tests(scorer: ModuleType, split: str, ours: pd.DataFrame, theirs: pd.DataFrame, peer: str) -> None:
+    """Diebold–Mariano tests against ``peer`` on every series, their counts, and what they say together."""
+    data, other, rows = scorer.load(split)[0], dict(list(theirs.groupby("unique_id"))), {}
+    for u, mine in ours.groupby("unique_id", sort=False):
+        pair = [_losses(scorer, data[u], f) for f in (mine, other[u])]
+        a, b = pair[0].align(pair[1], join="inner")
+        rows[u] = (*significance.diebold_mariano(a, b), np.log(max(a.mean(), 1e-12) / max(b.mean(), 1e-12)))
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["statistic", "p", "log ratio"])
+    table["Holm"] = significance.holm(table["p"])
+    together = significance.over_series(
+        table["log ratio"], [significance.Result(*x) for x in table[["statistic", "p"]].itertuples(index=False)]
+    )
+    print(f"\nagainst {peer}: Diebold–Mariano, Bartlett's long-run variance, small-sample factor for h = 1")
+    shown = table.assign(**{"change %": 100 * np.expm1(table["log ratio"])}).drop(columns="log ratio")
+    print(shown.sort_values("statistic").round(4).to_string())
+    better = table["statistic"] < 0
+    for what, p in ((f"at {ALPHA:.0%}", table["p"]), ("after Holm's correction", table["Holm"])):
+        real = p < ALPHA
+        print(f"  {what:<24} better on {(real & better).sum()}, worse on {(real & ~better).sum()} of {len(table)}")
+    z = together.stouffer
+    print(f"  over series: better on {together.wins}, sign test p {together.sign:.2g}, ", end="")
+    print(f"Wilcoxon p {together.wilcoxon:.2g}, Stouffer z {z.statistic:.2f} (p {z.p:.2g})")

@@ -94,6 +94,27 @@ def test_degenerate_law_is_finite():
     assert [float(laws.cdf(law, y)) for y in (0.0, 1.0, 2.0)] == [0.0, 1.0, 1.0]
 
 
+def _atoms():
+    """Laws whose quantile function has flat pieces inside, at an end, everywhere, or nowhere."""
+    counts = np.round(2 * st.norm.ppf(LEVELS))
+    return {
+        "counts": laws.from_quantiles(jnp.asarray(counts)),
+        "zeros": laws.from_quantiles(jnp.asarray(np.maximum(st.norm.ppf(LEVELS), 0.0))),
+        "constant": Law(jnp.ones(N_LEVELS), jnp.zeros(2), jnp.full(2, 0.1)),
+        "constant with tails": Law(jnp.ones(N_LEVELS), jnp.full(2, 0.5), jnp.full(2, 0.1)),
+        "none": _student(),
+    }
+
+
+@pytest.mark.parametrize("kind", ["counts", "zeros", "constant", "constant with tails", "none"])
+def test_both_ends_of_an_atom_against_the_integral(kind):
+    law = _atoms()[kind]
+    q = _quantile_reference(law, U)
+    for y in (-7.0, -4.0, -1.0, -0.4, 0.0, 1.0, 1.3, 2.0, 5.0, 8.0):
+        assert float(laws.cdf_left(law, y)) == pytest.approx((q < y).mean(), abs=5e-6)
+        assert float(laws.cdf(law, y)) == pytest.approx((q <= y).mean(), abs=5e-6)
+
+
 @settings(max_examples=25, deadline=None)
 @given(hs.lists(hs.floats(-1e6, 1e6), min_size=N_LEVELS, max_size=N_LEVELS), hs.floats(1e-3, 0.9))
 def test_quantiles_never_cross(values, index):

@@ -16,7 +16,7 @@ from ..kernels.law import LEVELS, MEDIAN, Law
 Array = NDArray[np.float64]
 
 _PPF = jax.jit(jax.vmap(laws.ppf))
-_FUNCTIONS = {name: jax.jit(getattr(laws, name)) for name in ("cdf", "mean", "std", "crps")}
+_FUNCTIONS = {name: jax.jit(getattr(laws, name)) for name in ("cdf", "cdf_left", "mean", "std", "crps")}
 
 
 def check_levels(quantiles: ArrayLike) -> Array:
@@ -91,6 +91,32 @@ class PredictiveDistribution:
     def cdf(self, y: ArrayLike) -> Array:
         """P(Y ≤ y) for a number or one value per law."""
         return self._apply("cdf", self._outcomes(y, "y"))
+
+    def pit(self, y: ArrayLike, *, mid: bool = False, random_state: Any = None) -> Array:
+        """Probability integral transform of outcomes, uniform on (0, 1) where the laws are right, atoms or not.
+
+        At an atom the transform is anywhere between its two ends, F(y−) + V (F(y) − F(y−)) with V uniform and drawn
+        afresh (Smith 1985; Czado, Gneiting & Held 2009); elsewhere both ends are F(y) and nothing is drawn that shows.
+
+        Parameters
+        ----------
+        y : number, or array of the batch shape, in the unit of the series
+        mid : bool
+            Take the middle of an atom, V = ½: the same at every call, ½ on average, but less spread than a uniform.
+        random_state : int, RandomState or None
+            Where V comes from.
+
+        >>> dry_or_not = Law(np.maximum(LEVELS - 0.4, 0.0)[None], np.zeros((1, 2)), np.full((1, 2), 0.1))
+        >>> rain = PredictiveDistribution(dry_or_not)
+        >>> rain.pit(0.0, mid=True).round(3).tolist()
+        [0.2]
+        >>> bool(0.0 < rain.pit(0.0, random_state=0)[0] < 0.4)
+        True
+        """
+        outcomes = self._outcomes(y, "y")
+        low, high = self._apply("cdf_left", outcomes), self._apply("cdf", outcomes)
+        share = 0.5 if mid else check_random_state(random_state).uniform(size=self.shape)
+        return low + share * (high - low)
 
     def crps(self, y: ArrayLike) -> Array:
         """Continuous ranked probability score of each law, closed form."""

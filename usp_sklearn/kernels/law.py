@@ -87,16 +87,33 @@ def ppf(law: Law, u: Array | float) -> Array:
 
 def cdf(law: Law, y: Array | float) -> Array:
     """P(Y ≤ y), ``y`` of the batch shape. Where Q is flat (an atom) the upper end is returned."""
+    return _cdf(law, y, left=False)
+
+
+def cdf_left(law: Law, y: Array | float) -> Array:
+    """P(Y < y), ``y`` of the batch shape: the left limit of :func:`cdf`, its lower end where Q is flat.
+
+    >>> law = from_quantiles(jnp.where(LEVELS < 0.25, -1.0, 0.0))
+    >>> float(cdf_left(law, 0.0).round(6)), float(cdf(law, 0.0))
+    (0.25, 1.0)
+    """
+    return _cdf(law, y, left=True)
+
+
+def _cdf(law: Law, y: Array | float, *, left: bool) -> Array:
     y = jnp.asarray(y, law.q.dtype)[..., None]
     levels = jnp.asarray(LEVELS, law.q.dtype)
     gap = jnp.diff(law.q, axis=-1)
-    part = jnp.where(gap > 0, jnp.clip((y - law.q[..., :-1]) / jnp.where(gap > 0, gap, 1.0), 0, 1), y >= law.q[..., 1:])
+    flat = y > law.q[..., 1:] if left else y >= law.q[..., 1:]
+    part = jnp.where(gap > 0, jnp.clip((y - law.q[..., :-1]) / jnp.where(gap > 0, gap, 1.0), 0, 1), flat)
     body = levels[0] + (part * jnp.diff(levels)).sum(-1)
     beyond = jnp.concatenate([law.q[..., :1] - y, y - law.q[..., -1:]], -1)
     scale = jnp.where(law.tail_scale > 0, law.tail_scale, 1.0)
     z = law.tail_index * jnp.maximum(beyond, 0.0) / scale
     tail = jnp.where(law.tail_scale > 0, EDGE * jnp.exp(-jnp.log1p(z) / law.tail_index), 0.0)
-    return jnp.where(beyond[..., 0] > 0, tail[..., 0], jnp.where(beyond[..., 1] >= 0, 1 - tail[..., 1], body))
+    # A tail without scale is an atom at its end: not yet below it, wholly at it.
+    low, high = (beyond[..., 0] >= 0, beyond[..., 1] > 0) if left else (beyond[..., 0] > 0, beyond[..., 1] >= 0)
+    return jnp.where(low, tail[..., 0], jnp.where(high, 1 - tail[..., 1], body))
 
 
 def mean(law: Law) -> Array:

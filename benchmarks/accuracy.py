@@ -48,7 +48,7 @@ def forecast(job: Job) -> tuple[str, float, float]:
     import numpy as np
     import pandas as pd
 
-    from usp_sklearn import sliding_window
+    from usp_sklearn import SlidingWindow, sliding_window
 
     scorer = common.load_scorer(Path(job.bench))
     data, meta = scorer.load(job.split)
@@ -58,10 +58,11 @@ def forecast(job: Job) -> tuple[str, float, float]:
     # Only the part that may be used to fit decides whether the season is long enough to be seen three times.
     season = int(info["season"]) if info["season"] > 1 and 3 * info["season"] < first else None
     steps = scorer.horizon(info["freq"]) if job.multi else 1
-    X, Y = sliding_window(y, width=WIDTH, season=season, horizon=steps, multi=job.multi)
+    options = {"width": WIDTH, "season": season, "horizon": steps, "multi": job.multi}
+    X, Y = sliding_window(y, **options)
     known = first - steps - WIDTH + 1  # rows whose last target lies before `first`
     make = common.estimator_class(job.estimator)
-    layout = {"width": WIDTH, "n_level": X.shape[1] - WIDTH, "random_state": 0}
+    layout = {**SlidingWindow(**options).fit(y[:first, None]).layout, "random_state": 0}
 
     def fitted() -> Any:
         return make(**layout, **job.params).fit(X[:known], Y[:known])

@@ -29,7 +29,7 @@ def forecast(y):
     rows = jax.tree.map(lambda x: x[:-1], rows_of(y))
     mask = jnp.arange(len(y) - 1) < len(y) // 3
     anchor = anchors.settle(rows, mask)
-    state = regimes.fit(anchor, rows, y[1:], mask)
+    state = regimes.fit(regimes.init(jnp.float64), anchor, rows, y[1:], mask)
 
     def step(state, item):
         row, target = item
@@ -66,7 +66,7 @@ def test_filter_is_hamiltons_when_nothing_is_learned(monkeypatch):
     y = make_regime_switch(300, kind="mean", random_state=3)
     a, s, stay = np.array([-2.0, 2.0]), np.array([1.0, 1.3]), np.array([[0.95, 0.05], [0.05, 0.95]])
     one = jnp.ones(())
-    member = regimes._start(jnp.stack([jnp.asarray(a), jnp.zeros(2)], -1), jnp.asarray(s**2), one)
+    member = regimes._start(jnp.stack([jnp.asarray(a), jnp.zeros(2)], -1), jnp.asarray(s**2), one, 0 * one)
     state = jax.tree.map(lambda x: jnp.stack([x, x]), member._replace(count=one * np.inf))
     anchor = anchors.Anchor(0 * one, one, one > 0, -9 * one, 9 * one)
     chance = np.array([0.5, 0.5])

@@ -14,11 +14,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import runtime
 from ..core import engine
-from ..core.telemetry import BRANCH_ORDER, MODES, Telemetry
+from ..core.telemetry import BRANCH_ORDER
+from ..kernels.law import Law
 from .distribution import PredictiveDistribution, check_levels
-
-HISTORY = 4096
-"""Steps kept in ``telemetry_frame_``."""
+from .records import frame, plain, recent
 
 
 class BasePredictor(RegressorMixin, BaseEstimator):
@@ -30,6 +29,7 @@ class BasePredictor(RegressorMixin, BaseEstimator):
         "width": [Interval(Integral, 1, None, closed="left"), None],
         "n_level": [Interval(Integral, 0, None, closed="left")],
         "n_exog": [Interval(Integral, 0, None, closed="left")],
+        "n_ahead": [Interval(Integral, 0, None, closed="left")],
         "horizon": [Interval(Integral, 1, None, closed="left")],
         "tau": [Interval(Real, 0, None, closed="neither")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
@@ -54,6 +54,7 @@ class BasePredictor(RegressorMixin, BaseEstimator):
         width: int | None = None,
         n_level: int = 0,
         n_exog: int = 0,
+        n_ahead: int = 0,
         horizon: int = 1,
         tau: float = 1.0,
         epsilon: float = 0.05,
@@ -74,6 +75,7 @@ class BasePredictor(RegressorMixin, BaseEstimator):
         self.width = width
         self.n_level = n_level
         self.n_exog = n_exog
+        self.n_ahead = n_ahead
         self.horizon = horizon
         self.tau = tau
         self.epsilon = epsilon
@@ -119,18 +121,18 @@ class BasePredictor(RegressorMixin, BaseEstimator):
             )
         if X.shape[0] < 2:
             raise ValueError(f"{type(self).__name__} needs at least 2 rows to fit. Got n_samples={X.shape[0]} instead.")
+        horizon = self.horizon if y.ndim == 1 else y.shape[1]
+        if y.ndim == 2 and self.n_ahead * horizon > self.n_level:
+            raise ValueError(
+                f"The 'n_ahead' parameter of {type(self).__name__} must leave n_ahead times {horizon} horizons within "
+                f"n_level. Got n_ahead={self.n_ahead}, n_level={self.n_level} instead."
+            )
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        horizons = [self.horizon] if y.ndim == 1 else list(range(1, y.shape[1] + 1))
-        columns = y[:, None] if y.ndim == 1 else y
+        layout = self._layout(width, horizon, multi=y.ndim == 2)
         with runtime.precision():
-            engines = [
-                engine.fit(self._layout(width, h), self._params(), X, column, seed)
-                for h, column in zip(horizons, columns.T, strict=True)
-            ]
+            self.state_, record = engine.fit(layout, self._params(), X, y, seed)
         self.width_ = width
-        self._single = y.ndim == 1
-        self.state_ = [e for e, _ in engines]
-        self._history = _recent(engines[0][1])
+        self._history = recent(record)
         return self
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike) -> "BasePredictor":
@@ -160,20 +162,17 @@ class BasePredictor(RegressorMixin, BaseEstimator):
     def _walk(self, X: ArrayLike, y: ArrayLike) -> PredictiveDistribution:
         check_is_fitted(self)
         X, y = self._check_X_y(X, y, reset=False)
-        if (y.ndim == 1) != self._single or (y.ndim == 2 and y.shape[1] != len(self.state_)):
-            raise ValueError(
-                f"y must have the shape it had in fit, {'(n,)' if self._single else f'(n, {len(self.state_)})'}. "
-                f"Got {y.shape} instead."
-            )
-        columns = y[:, None] if y.ndim == 1 else y
+        layout = self.state_.shape.layout
+        expected = (layout.horizon,) if layout.multi else ()
+        if y.shape[1:] != expected:
+            shown = f"(n, {layout.horizon})" if layout.multi else "(n,)"
+            raise ValueError(f"y must have the shape it had in fit, {shown}. Got {y.shape} instead.")
         with runtime.precision():
-            walked = [
-                engine.walk(e, self._params(), X, column) for e, column in zip(self.state_, columns.T, strict=True)
-            ]
-        # Only now, with every horizon done, does the new state become the model's: a reader sees old or new.
-        self._history = _recent(self._history, walked[0][2])
-        self.state_ = [w[0] for w in walked]
-        return self._distribution([w[1] for w in walked])
+            state, law, record = engine.walk(self.state_, self._params(), X, y)
+        # Only now, with every step done, does the new state become the model's: a reader sees old or new.
+        self._history = recent(self._history, record)
+        self.state_ = state
+        return _distribution(state, law)
 
     # ------------------------------------------------------------------ reading
 
@@ -198,11 +197,16 @@ class BasePredictor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         with runtime.precision():
-            return self._distribution([engine.predict(e, self._params(), X) for e in self.state_])
+            return _distribution(self.state_, engine.predict(self.state_, self._params(), X))
 
-    def sample(self, X: ArrayLike, n: int = 100, random_state: Any = None) -> NDArray[np.float64]:
-        """``n`` draws from each row's law: (rows, n), or (rows, H, n)."""
-        return self.predict_distribution(X).sample(n, random_state=random_state)
+    def sample(
+        self, X: ArrayLike, n: int = 100, *, paths: bool = False, random_state: Any = None
+    ) -> NDArray[np.float64]:
+        """``n`` draws from each row's law: (rows, n), or (rows, H, n) with 2-D y.
+
+        With 2-D y and ``paths`` draw k of a row is one path through all horizons.
+        """
+        return self.predict_distribution(X).sample(n, paths=paths, random_state=random_state)
 
     @property
     def weights_(self) -> dict[str, float]:
@@ -221,27 +225,28 @@ class BasePredictor(RegressorMixin, BaseEstimator):
     def telemetry_frame_(self) -> pd.DataFrame:
         """Recent risk records, a row a step, newest last."""
         check_is_fitted(self)
-        columns = self._history._asdict()
-        weights = columns.pop("kernel_weights")
-        frame = pd.DataFrame(columns)
-        frame["mode"] = np.asarray(MODES, dtype=object)[columns["mode"]]
-        return frame.assign(**{f"weight_{b}": weights[:, i] for i, b in enumerate(BRANCH_ORDER)})
+        return frame(self._history)
 
     # ------------------------------------------------------------------ plumbing
 
     def _branch_set(self) -> tuple[str, ...]:
         return self._branches
 
-    def _layout(self, width: int, horizon: int) -> engine.Layout:
+    def _members(self, multi: bool) -> tuple[tuple[str, str], ...]:
+        return engine.every_member(self._branch_set())
+
+    def _layout(self, width: int, horizon: int, multi: bool = False) -> engine.Layout:
         return engine.Layout(
             width=width,
             n_level=self.n_level,
             n_exog=self.n_exog,
             horizon=horizon,
-            branches=self._branch_set(),
+            members=self._members(multi),
             depth=self.signature_depth,
             geometry=self.geometry,
             pooling=self.pooling,
+            multi=multi,
+            n_ahead=self.n_ahead if multi else 0,
         )
 
     def _params(self) -> engine.Params:
@@ -263,9 +268,6 @@ class BasePredictor(RegressorMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=reset)
         return X, np.asarray(y, np.float64)
 
-    def _distribution(self, laws: list[Any]) -> PredictiveDistribution:
-        return PredictiveDistribution.stack(laws, squeeze=self._single)
-
     def _read(self, law: PredictiveDistribution, levels: NDArray[np.float64] | None) -> NDArray[np.float64]:
         return law.median() if levels is None else law.ppf(levels)
 
@@ -286,13 +288,5 @@ class BasePredictor(RegressorMixin, BaseEstimator):
         return tags
 
 
-def _recent(*records: Telemetry) -> Telemetry:
-    """The newest records of consecutive stretches, at most ``HISTORY``."""
-    return jax.tree.map(lambda *x: np.concatenate(x)[-HISTORY:], *records)
-
-
-def plain(record: Telemetry) -> dict[str, Any]:
-    """One record as plain Python values: floats, bools, the mode by name, the weights as a list."""
-    out: dict[str, Any] = {name: np.asarray(value).tolist() for name, value in record._asdict().items()}
-    out["mode"] = MODES[out["mode"]]
-    return out
+def _distribution(trained: engine.Engine, law: Law) -> PredictiveDistribution:
+    return PredictiveDistribution(law, engine.correlation(trained))

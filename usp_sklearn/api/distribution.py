@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from .. import runtime
+from ..core.copula import draw
 from ..core.engine import padded
 from ..kernels import law as laws
 from ..kernels.law import LEVELS, MEDIAN, Law
@@ -41,24 +42,14 @@ class PredictiveDistribution:
         Quantiles (…, 25) at ``usp_sklearn.kernels.law.LEVELS`` and the parameters of both tails.
     shape : tuple
         Batch shape, (n,) or (n, H).
+    correlation : (H, H) array or None
+        With horizons, how normal scores of their outcomes hang together (a Gaussian copula).
     """
 
-    def __init__(self, law: Law) -> None:
+    def __init__(self, law: Law, correlation: Array | None = None) -> None:
         self.law = law
+        self.correlation = correlation
         self.shape: tuple[int, ...] = law.q.shape[:-1]
-
-    @classmethod
-    def stack(cls, laws: list[Law], *, squeeze: bool) -> "PredictiveDistribution":
-        """One distribution from the laws of each horizon."""
-        if squeeze:
-            return cls(laws[0])
-        return cls(jax.tree.map(lambda *x: np.stack(x, axis=1), *laws))
-
-    @classmethod
-    def of_step(cls, laws: list[Law], *, squeeze: bool) -> "PredictiveDistribution":
-        """The law of a single step, of shape (), or of its horizons, (H,)."""
-        whole = jax.tree.map(lambda *x: np.stack([np.asarray(v) for v in x]), *laws)
-        return cls(jax.tree.map(lambda x: x[0], whole) if squeeze else whole)
 
     def _flat(self) -> Law:
         return jax.tree.map(lambda x: np.reshape(x, (-1, x.shape[-1])), self.law)
@@ -132,10 +123,20 @@ class PredictiveDistribution:
             out = self._draw(np.broadcast_to(levels, (int(np.prod(self.shape)), levels.size)))
         return out[..., 0] if isinstance(quantiles, Real) else out
 
-    def sample(self, n: int = 100, random_state: Any = None) -> Array:
-        """``n`` independent draws from each law: (…, n)."""
+    def sample(self, n: int = 100, *, paths: bool = False, random_state: Any = None) -> Array:
+        """``n`` draws from each law: (…, n).
+
+        With ``paths`` draw k of a row is one path through all horizons: the marginals are the laws, the dependence
+        is what outcomes of one row showed so far. Without it every number is drawn by itself.
+        """
         rng = check_random_state(random_state)
-        return self._draw(rng.uniform(1e-12, 1 - 1e-12, (int(np.prod(self.shape)), n)))
+        if not paths:
+            return self._draw(rng.uniform(1e-12, 1 - 1e-12, (int(np.prod(self.shape)), n)))
+        if self.correlation is None:
+            raise ValueError("paths=True needs laws of several horizons, of a model fitted with a 2-D y.")
+        rows = int(np.prod(self.shape[:-1]))
+        joint = np.stack([draw(self.correlation, n, rng).T for _ in range(rows)])
+        return self._draw(joint.reshape(-1, n))
 
     def _draw(self, u: Array) -> Array:
         width = max(16, 1 << (u.shape[1] - 1).bit_length())

@@ -1,8 +1,9 @@
 """The public predictors: each branch on its own, and the ensemble."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
+from ..core import engine
 from ..core.telemetry import BRANCH_ORDER
 from .base import BasePredictor
 
@@ -70,10 +71,18 @@ class JKOPredictor(BasePredictor):
         Level-context columns before the window, in the series' units: seasonal lags, slow averages.
     n_exog : int
         Exogenous columns before those, in any units.
+    n_ahead : int
+        With 2-D y, level columns at the end of the level context that belong to one horizon, as many for each:
+        ``[common | those of step 1 | those of step 2 | …]``, as ``SlidingWindow(multi=True).layout`` says.
     horizon : int
         Steps ahead of a 1-D y. With 2-D y column j is j + 1 steps ahead and this is ignored.
     branches : sequence of {"A", "B", "C", "D"}
         Models that take part.
+    members : sequence of str, or None
+        Their members that take part, as "A.long" (all names: ``JKOPredictor.MEMBERS``). Default: all, and with 2-D y
+        those that cost little enough to be learned for every horizon (``JKOPredictor.MEMBERS_AHEAD``).
+    stack : bool
+        Whether a regression on all members' medians is one member more.
     tau : float
         Step of the flow; multiplies every learning rate.
     epsilon : float
@@ -125,7 +134,15 @@ class JKOPredictor(BasePredictor):
     (20, 3)
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {**BasePredictor._parameter_constraints, "branches": ["array-like"]}
+    MEMBERS: ClassVar[tuple[str, ...]] = tuple(f"{b}.{m}" for b, m in engine.every_member(BRANCH_ORDER))
+    MEMBERS_AHEAD: ClassVar[tuple[str, ...]] = ("A.long", "A.stable", "A.gaps", "B.kernel", "C.garch", "D.ridge")
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **BasePredictor._parameter_constraints,
+        "branches": ["array-like"],
+        "members": ["array-like", None],
+        "stack": ["boolean"],
+    }
 
     def __init__(
         self,
@@ -133,8 +150,11 @@ class JKOPredictor(BasePredictor):
         width: int | None = None,
         n_level: int = 0,
         n_exog: int = 0,
+        n_ahead: int = 0,
         horizon: int = 1,
         branches: Sequence[str] = BRANCH_ORDER,
+        members: Sequence[str] | None = None,
+        stack: bool = True,
         tau: float = 1.0,
         epsilon: float = 0.05,
         lam: float = 0.1,
@@ -155,6 +175,7 @@ class JKOPredictor(BasePredictor):
             width=width,
             n_level=n_level,
             n_exog=n_exog,
+            n_ahead=n_ahead,
             horizon=horizon,
             tau=tau,
             epsilon=epsilon,
@@ -173,6 +194,8 @@ class JKOPredictor(BasePredictor):
             random_state=random_state,
         )
         self.branches = branches
+        self.members = members
+        self.stack = stack
 
     def _branch_set(self) -> tuple[str, ...]:
         chosen = tuple(self.branches)
@@ -182,3 +205,17 @@ class JKOPredictor(BasePredictor):
                 f"repetition. Got {self.branches!r} instead."
             )
         return tuple(b for b in BRANCH_ORDER if b in chosen)
+
+    def _members(self, multi: bool) -> tuple[tuple[str, str], ...]:
+        of_branches = [f"{b}.{m}" for b, m in engine.every_member(self._branch_set())]
+        chosen = list(self.members) if self.members is not None else list(self.MEMBERS_AHEAD if multi else self.MEMBERS)
+        if self.members is not None and not (chosen and set(chosen) <= set(of_branches)):
+            raise ValueError(
+                "The 'members' parameter of JKOPredictor must be a non-empty selection of "
+                f"{', '.join(of_branches)}. Got {self.members!r} instead."
+            )
+        return tuple((m[0], m[2:]) for m in of_branches if m in chosen)
+
+    def _layout(self, width: int, horizon: int, multi: bool = False) -> engine.Layout:
+        layout = super()._layout(width, horizon, multi)
+        return layout._replace(stack=bool(self.stack) and len(layout.members) > 1)

@@ -9,8 +9,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import runtime
 from ..core import engine
-from .base import BasePredictor, plain
+from .base import BasePredictor
 from .distribution import PredictiveDistribution
+from .records import plain
 from .windows import SlidingWindow
 
 
@@ -51,43 +52,37 @@ class Stream:
                 "The 'windows' parameter of Stream must give the rows the model was fitted on, with "
                 f"{model.n_features_in_} columns. Got {columns} columns instead."
             )
-        longest = max(e.shape.layout.horizon for e in model.state_)
+        longest = model.state_.shape.layout.horizon
         if len(series) < model.width_ + longest:
             raise ValueError(
                 f"history must hold at least width + horizon = {model.width_ + longest} values. "
                 f"Got {len(series)} instead."
             )
-        self._model = model
-        self._engines = list(model.state_)
         self._settings = model._params()
+        self._engine = model.state_
+        self._law: Any = None
         self._record: Any = None
         # Rows of fit end one horizon before the newest value: issue the laws that are still to be made.
         rows = [self._buffer.push(v[0], v[1:] if len(v) > 1 else None) for v in series]
-        for back in range(longest, 0, -1):
-            late = [i for i, e in enumerate(self._engines) if e.shape.layout.horizon >= back]
-            self._law = self._advance(rows[len(rows) - back], series[len(rows) - back, 0], late)
+        for row, value in zip(rows[-longest:], series[-longest:, 0], strict=True):
+            self._advance(row, value)
 
     def push(self, y: float, exog: ArrayLike | None = None) -> PredictiveDistribution:
         """Learn the newest value and return the law of the value ``horizon`` steps ahead (of all horizons: (H,))."""
         value = float(y)
         if not np.isfinite(value):
             raise ValueError(f"The 'y' parameter of push must be a finite number. Got {y!r} instead.")
-        row = self._buffer.push(value, exog)
-        self._law = self._advance(row, value, range(len(self._engines)))
+        self._advance(self._buffer.push(value, exog), value)
         return self.law
 
-    def _advance(self, row: Any, value: float, which: Any) -> list[Any]:
-        laws: list[Any] = [None] * len(self._engines)
+    def _advance(self, row: Any, value: float) -> None:
         with runtime.precision():
-            for i in which:
-                self._engines[i], laws[i], record = engine.advance(self._engines[i], self._settings, row, value)
-                self._record = record if i == 0 else self._record
-        return laws
+            self._engine, self._law, self._record = engine.advance(self._engine, self._settings, row, value)
 
     @property
     def law(self) -> PredictiveDistribution:
         """The law issued last."""
-        return PredictiveDistribution.of_step(self._law, squeeze=self._model._single)
+        return PredictiveDistribution(self._law, engine.correlation(self._engine))
 
     @property
     def telemetry_(self) -> dict[str, Any]:

@@ -28,9 +28,7 @@ def warm_up(model: BasePredictor) -> None:
     check_is_fitted(model)
     rows = np.zeros((2, model.n_features_in_))
     with runtime.precision():
-        for trained in model.state_:
-            engine.predict(trained, model._params(), rows[:1])
-            engine.predict(trained, model._params(), rows)
-            engine.advance(trained, model._params(), rows[0], 0.0)
-        law = model._distribution([engine.predict(e, model._params(), rows[:1]) for e in model.state_])
+        engine.predict(model.state_, model._params(), rows)
+        engine.advance(model.state_, model._params(), rows[0], 0.0)
+    law = model.predict_distribution(rows[:1])
     law.mean(), law.std(), law.cdf(0.0), law.ppf([0.123])

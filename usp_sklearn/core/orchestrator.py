@@ -15,7 +15,7 @@ from ..kernels import dgm
 from ..kernels import law as laws
 from ..kernels.contract import Row
 from ..kernels.law import LEVELS, MEDIAN, Law
-from . import calibration, cusum, flows
+from . import calibration, cusum, flows, stack
 from .identification import Identification
 from .telemetry import BRANCH_ORDER, Telemetry
 
@@ -29,6 +29,8 @@ PATIENCE = 50
 OUTLIER_SIGMAS = 20.0
 EMERGENCY = {"off": 0.0, "tilt": 1.0, "force": 2.0}
 TILT = 3.0
+EXPERTS, STACK = "E", "S"
+"""Names that stand for a branch where members come from outside, and where one is made of all others."""
 COVERAGE_RATE = 0.01
 
 
@@ -51,6 +53,7 @@ class Orchestrator(NamedTuple):
     """Weights, alarms and calibration of one model."""
 
     flow: flows.State
+    stack: stack.State | None
     cusum: cusum.State
     calibration: calibration.State
     grid: calibration.Grid
@@ -73,9 +76,9 @@ def params(**values: Any) -> Params:
 
 
 def _prior(spec: "Spec") -> np.ndarray:
-    """Equal mass for every branch, shared equally among its members."""
+    """Equal mass for every branch, shared equally among its members; experts and the stack count as one each."""
     names = [b for b, _ in spec.members]
-    return np.array([1 / (len(spec.branches) * names.count(b)) for b in names])
+    return np.array([1 / (len(set(names)) * names.count(b)) for b in names])
 
 
 def _membership(spec: "Spec") -> np.ndarray:
@@ -95,6 +98,7 @@ def init(spec: "Spec", params: Params, rows: Row, y: Array, mask: Array) -> Orch
     prior = jnp.asarray(_prior(spec), dtype)
     return Orchestrator(
         flow=flows.init(prior, laws.N_LEVELS),
+        stack=stack.init(len(spec.members) - 1, dtype) if spec.stack else None,
         cusum=cusum.init(dtype),
         calibration=calibration.init(laws.N_LEVELS, dtype),
         grid=calibration.init_grid(dtype),
@@ -105,16 +109,35 @@ def init(spec: "Spec", params: Params, rows: Row, y: Array, mask: Array) -> Orch
         emergency=jnp.zeros((), bool),
         collapse=jnp.zeros((), jnp.int32),
         ties=ties,
-        weights=jnp.asarray(_membership(spec), dtype) @ prior,
+        weights=_by_branch(spec, prior),
         degraded=jnp.zeros((), bool),
         entropy=zero,
     )
 
 
-def awake(members: tuple[tuple[str, str], ...], state: Orchestrator) -> Array:
-    """(M,) False for the DGM law while it has collapsed for long."""
-    asleep = jnp.asarray([name == "dgm" for _, name in members])
+def _by_branch(spec: "Spec", weights: Array) -> Array:
+    """(4,) weights of the branches from those of the members (M,); the stack's is its members' in proportion."""
+    inside = np.array([float(b != STACK) for b, _ in spec.members])
+    return jnp.asarray(_membership(spec), weights.dtype) @ weights / jnp.maximum(inside @ weights, 1e-12)
+
+
+def awake(spec: "Spec", state: Orchestrator) -> Array:
+    """(M,) False for the DGM law while it has collapsed for long; the stack is not among them."""
+    asleep = jnp.asarray([name == "dgm" for branch, name in spec.members if branch != STACK])
     return ~(asleep & (state.collapse > PATIENCE))
+
+
+def stacked(state: Orchestrator, members: Law, alive: Array, last: Array) -> tuple[Law, Array]:
+    """Members and who takes part, with the stack of those alive as one member more."""
+    assert state.stack is not None
+    q = stack.law(state.stack, members.q, alive, last=last)
+    share = alive / jnp.maximum(alive.sum(), 1)
+    mean = laws.barycentre(members, share.astype(q.dtype))
+    one = Law(q, mean.tail_scale, mean.tail_index)
+    fine = jnp.isfinite(q).all() & alive.any()
+    one = one._replace(q=jnp.where(fine, q, mean.q))
+    both = jax.tree.map(lambda many, x: jnp.concatenate([many, x[None]]), members, one)
+    return both, jnp.append(alive, fine)
 
 
 def emergency(params: Params, state: Orchestrator, identification: Identification) -> Array:
@@ -143,7 +166,7 @@ def combine(
     calibrated = calibration.apply(state.calibration, mixed.q, params.calibration)
     q = calibration.round_about(state.grid_step, last, calibrated)
     law = Law(q, mixed.tail_scale, mixed.tail_index)
-    return law, calibrated, jnp.asarray(_membership(spec)) @ weights.mean(1)
+    return law, calibrated, _by_branch(spec, weights.mean(1))
 
 
 def remember(state: Orchestrator, alarm: Array, weights: Array) -> Orchestrator:
@@ -159,6 +182,7 @@ def learn(
     alive: Array,
     issued: Law,
     calibrated: Array,
+    echo: Array,
     row: Row,
     y: Array,
     identification: Identification,
@@ -190,6 +214,9 @@ def learn(
     )
     flow = jax.tree.map(lambda new, old: jnp.where(frozen, old, new), flow, state.flow)
     flow = flows.reset(flow, record.alarm, spec.geometry)
+    stacking = state.stack
+    if stacking is not None:
+        stacking = stack.update(stacking, members.q[:-1], alive[:-1], y, last=row.last, recent=echo)
     grid = calibration.observe(state.grid, y)
     inside = ((y >= issued.q[LOW80]) & (y <= issued.q[HIGH80])).astype(y.dtype)
     size = state.size + 0.02 * (jnp.minimum(jnp.abs(error), 10 * state.size) - state.size)
@@ -200,6 +227,7 @@ def learn(
         entropy, collapsed = jnp.zeros((), y.dtype), jnp.zeros((), bool)
     new = state._replace(
         flow=flow,
+        stack=stacking,
         cusum=status,
         calibration=calibration.update(state.calibration, calibrated, y, params.calibration),
         grid=grid,

@@ -19,9 +19,9 @@ from ..kernels.contract import Config, Row
 from ..kernels.law import Law
 from ..kernels.registry import BRANCHES
 from ..kernels.window import Local, Raw, Statistics
-from . import orchestrator
+from . import orchestrator, stack
 from .identification import Identification, identify
-from .orchestrator import Orchestrator, Params
+from .orchestrator import EXPERTS, STACK, Orchestrator, Params
 from .telemetry import Telemetry
 
 
@@ -29,15 +29,30 @@ class Spec(NamedTuple):
     """Everything that shapes a compiled program; hyper-parameters are not here, they are arrays in Params."""
 
     config: Config
-    branches: tuple[str, ...]
+    own: tuple[tuple[str, str], ...]
+    """(branch, member) names of the members that take part, in the registry's order"""
     queue: int
     geometry: str
     pooling: str
+    experts: int = 0
+    """members whose quantiles come with the rows"""
+    stack: bool = False
+    """whether a regression on all others is one member more"""
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """Branches that take part, in order."""
+        return tuple(dict.fromkeys(b for b, _ in self.own))
 
     @property
     def members(self) -> tuple[tuple[str, str], ...]:
-        """(branch, member) names in the order of the stacked laws."""
-        return tuple((b, m) for b in self.branches for m in BRANCHES[b].members)
+        """(branch, member) names in the order of the stacked laws: branches' own, experts, the stack."""
+        experts = tuple((EXPERTS, str(i)) for i in range(self.experts))
+        return self.own + experts + (((STACK, STACK),) if self.stack else ())
+
+    def of(self, branch: str) -> Config:
+        """What ``branch`` is made for."""
+        return self.config._replace(members=tuple(m for b, m in self.own if b == branch))
 
 
 class Prepared(NamedTuple):
@@ -46,6 +61,7 @@ class Prepared(NamedTuple):
     local: Local
     signature: Array
     identification: Identification
+    experts: Array | None
 
 
 class Pending(NamedTuple):
@@ -56,6 +72,8 @@ class Pending(NamedTuple):
     alive: Array
     issued: Law
     calibrated: Array
+    echo: Array
+    """(queue, 4) the stack's last errors when the law was made"""
     head: Array
     tail: Array
 
@@ -86,7 +104,7 @@ def prepare(spec: Spec, params: Params, raw: Raw) -> Prepared:
         signs = signature.log_signature(raw.window, raw.width, local.local, spec.config.depth)
     else:
         signs = jnp.zeros(0, raw.window.dtype)
-    return Prepared(local, signs, identify(raw.window, raw.width, params.cone))
+    return Prepared(local, signs, identify(raw.window, raw.width, params.cone), raw.experts)
 
 
 def _row(prepared: Prepared, stats: Statistics) -> Row:
@@ -94,9 +112,11 @@ def _row(prepared: Prepared, stats: Statistics) -> Row:
 
 
 def member_laws(spec: Spec, state: State, prepared: Prepared) -> tuple[Law, Array]:
-    """Every member's law (leading axis M), made safe, and which of them were usable."""
+    """Laws of all members but the stack (leading axis M), made safe, and which of them were usable."""
     row = _row(prepared, state.stats)
     each = [BRANCHES[b].law(s, row) for b, s in zip(spec.branches, state.branches, strict=True)]
+    if prepared.experts is not None:
+        each.append(laws.continued(prepared.experts, laws.INDEX_OTHERS))
     stacked = jax.tree.map(lambda *x: jnp.concatenate(x), *each)
     usable = jnp.isfinite(stacked.q).all(-1) & jnp.isfinite(stacked.tail_scale).all(-1)
     low = jnp.minimum(state.stats.low, row.last)
@@ -111,7 +131,9 @@ def member_laws(spec: Spec, state: State, prepared: Prepared) -> tuple[Law, Arra
 def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple[Law, Array, Issued]:
     """Members' laws, which of them take part, and the law issued for one row; state is not changed."""
     members, usable = member_laws(spec, state, prepared)
-    alive = usable & orchestrator.awake(spec.members, state.orchestrator)
+    alive = usable & orchestrator.awake(spec, state.orchestrator)
+    if spec.stack:
+        members, alive = orchestrator.stacked(state.orchestrator, members, alive, prepared.local.last)
     emergency = orchestrator.emergency(params, state.orchestrator, prepared.identification)
     issued, calibrated, weights = orchestrator.combine(
         spec, params, state.orchestrator, members, alive, emergency, prepared.local.last
@@ -122,7 +144,7 @@ def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tupl
 def issue(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple[State, Law]:
     """Issue the law for a row and store it with the row until its outcome comes."""
     members, alive, issued = law_of(spec, params, state, prepared)
-    pending = state.pending
+    pending, stacking = state.pending, state.orchestrator.stack
     slot = pending.head % spec.queue
     store = partial(jax.tree.map, lambda ring, new: ring.at[slot].set(new))
     pending = Pending(
@@ -131,6 +153,7 @@ def issue(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple
         store(pending.alive, alive),
         store(pending.issued, issued.law),
         store(pending.calibrated, issued.calibrated),
+        pending.echo if stacking is None else store(pending.echo, stacking.recent),
         pending.head + 1,
         pending.tail,
     )
@@ -138,19 +161,24 @@ def issue(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple
     return state._replace(pending=pending, orchestrator=status), issued.law
 
 
-def learn(spec: Spec, params: Params, state: State, y: Array) -> tuple[State, Telemetry]:
-    """The outcome of the oldest stored law: score it, move the weights, teach the members."""
+def stored(spec: Spec, state: State, ahead: Array | int = 0) -> Pending:
+    """The stored law ``ahead`` after the oldest, with its row and what it was made of."""
+    slot = (state.pending.tail + ahead) % spec.queue
+    return jax.tree.map(lambda ring: ring[slot], state.pending._replace(head=None, tail=None))
+
+
+def learn(spec: Spec, params: Params, state: State, y: Array, ahead: Array | int = 0) -> tuple[State, Telemetry]:
+    """The outcome of the law stored ``ahead`` after the oldest: score it, move the weights, teach the members."""
     pending = state.pending
-    slot = pending.tail % spec.queue
-    stored = jax.tree.map(lambda ring: ring[slot], pending._replace(head=None, tail=None))
-    prepared, members, alive, issued, calibrated, *_ = stored
+    prepared, members, alive, issued, calibrated, echo, *_ = stored(spec, state, ahead)
     row = _row(prepared, state.stats)
     branches = tuple(BRANCHES[b].update(s, row, y)[0] for b, s in zip(spec.branches, state.branches, strict=True))
     stats = window.learn(state.stats, prepared.local)
     stats = stats._replace(low=jnp.minimum(stats.low, y), high=jnp.maximum(stats.high, y))
     status, record = orchestrator.learn(
-        spec, params, state.orchestrator, members, alive, issued, calibrated, row, y, prepared.identification, branches
-    )
+        spec, params, state.orchestrator, members, alive, issued, calibrated, echo, row, y, prepared.identification,
+        branches,
+    )  # fmt: skip
     pending = pending._replace(tail=pending.tail + 1)
     return State(branches, stats, status, pending), record
 
@@ -173,26 +201,34 @@ def walk(
     so they agree to the last bit.
     """
     shape = jax.eval_shape(
-        lambda s: _step(spec, params, s, jax.tree.map(lambda x: x[0], raw), y[0], True, True)[1], state
+        lambda s: step(spec, params, s, jax.tree.map(lambda x: x[0], raw), y[0], True, True)[1], state
     )
     out = jax.tree.map(lambda x: jnp.zeros(y.shape + x.shape, x.dtype), shape)
 
     def body(j: Array, carry: tuple[State, Output]) -> tuple[State, Output]:
         state, out = carry
         row = jax.tree.map(lambda x: x[j], raw)
-        state, new = _step(spec, params, state, row, y[j], learns[j], issues[j])
+        state, new = step(spec, params, state, row, y[j], learns[j], issues[j])
         return state, jax.tree.map(lambda buffer, x: buffer.at[j].set(x), out, new)
 
     return jax.lax.fori_loop(0, n, body, (state, out))
 
 
-def _step(
-    spec: Spec, params: Params, state: State, raw: Raw, y: Array, learns: Array | bool, issues: Array | bool
+def step(
+    spec: Spec,
+    params: Params,
+    state: State,
+    raw: Raw,
+    y: Array,
+    learns: Array | bool,
+    issues: Array | bool,
+    ahead: Array | int = 0,
 ) -> tuple[State, Output]:
+    """Learn an outcome if ``learns``, then issue the law of a row if ``issues``."""
     row = prepare(spec, params, raw)
     state, record = jax.lax.cond(
         learns,
-        lambda s: learn(spec, params, s, y),
+        lambda s: learn(spec, params, s, y, ahead),
         lambda s: (s, orchestrator.idle(params, s.orchestrator, row.identification)),
         state,
     )
@@ -211,8 +247,7 @@ def predict(spec: Spec, params: Params, state: State, raw: Raw) -> Issued:
     return jax.vmap(lambda r: law_of(spec, params, state, prepare(spec, params, r))[2])(raw)
 
 
-@partial(jax.jit, static_argnums=0)
-def fit(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array) -> State:
+def train(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array) -> State:
     """Train what cannot be learned step by step, on rows with a leading axis (padded; ``mask`` marks the real).
 
     The caller then walks the training rows through :func:`walk`, which trains the recursive members and
@@ -223,7 +258,7 @@ def fit(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array)
     rows = jax.vmap(_row, in_axes=(0, None))(prepared, stats)
     keys = jax.random.split(key, (len(spec.branches), 2))
     branches = tuple(
-        BRANCHES[b].fit(BRANCHES[b].init(spec.config, k[0]), rows, y, mask, k[1])[0]
+        BRANCHES[b].fit(BRANCHES[b].init(spec.of(b), k[0]), rows, y, mask, k[1])[0]
         for b, k in zip(spec.branches, keys, strict=True)
     )
     one = jax.tree.map(lambda x: jnp.zeros((spec.queue, *x.shape[1:]), x.dtype), prepared)
@@ -232,7 +267,11 @@ def fit(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array)
     members = jax.tree.map(lambda x: jnp.repeat(x[:, None], m, axis=1), empty)
     status = orchestrator.init(spec, params, rows, y, mask)
     alive = jnp.ones((spec.queue, m), bool)
-    return State(branches, stats, status, Pending(one, members, alive, empty, empty.q, zero, zero))
+    echo = jnp.zeros((spec.queue, stack.N_ERRORS if spec.stack else 0), raw.window.dtype)
+    return State(branches, stats, status, Pending(one, members, alive, empty, empty.q, echo, zero, zero))
+
+
+fit = jax.jit(train, static_argnums=0)
 
 
 def _empty(dtype: Any, n: int) -> Law:

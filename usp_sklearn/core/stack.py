@@ -88,7 +88,9 @@ def init(n_experts: int, dtype: jnp.dtype | None = None) -> State:
     )
 
 
-def _parts(state: State, q: Array, awake: Array, levels: Array) -> tuple[Array, Array, Array, Array, Array]:
+def _parts(
+    state: State, q: Array, awake: Array, levels: Array, last: Array, recent: Array
+) -> tuple[Array, Array, Array, Array, Array]:
     """Mean law (K,), centre of the stack, its features, its unit and the experts' half-width."""
     n = jnp.maximum(awake.sum(), 1)
     mean = jnp.where(awake[:, None], q, 0.0).sum(0) / n
@@ -98,8 +100,8 @@ def _parts(state: State, q: Array, awake: Array, levels: Array) -> tuple[Array, 
     width = jnp.maximum(half_width(mean, levels), 1e-9 * state.unit)
     unit = jnp.where(state.unit > 0, state.unit, width)
     safe = jnp.where(unit > 0, unit, 1.0)
-    anchor = jnp.where(jnp.isfinite(state.last), state.last, middle)
-    features = jnp.concatenate([medians - anchor, state.recent, safe[None]]) / safe
+    anchor = jnp.where(jnp.isfinite(last), last, middle)
+    features = jnp.concatenate([medians - anchor, recent, safe[None]]) / safe
     return mean, middle, jnp.clip(features, -CLIP, CLIP), safe, width
 
 
@@ -111,20 +113,37 @@ def _medians(q: Array, levels: Array) -> Array:
     return q[:, right - 1] * (1 - t) + q[:, right] * t
 
 
-def law(state: State, q: Array, awake: Array, levels: Array | np.ndarray = LEVELS) -> Array:
-    """Quantiles (K,) of the stack given the experts' ``q`` (M, K), of which ``awake`` (M,) count."""
+def law(state: State, q: Array, awake: Array, levels: Array | np.ndarray = LEVELS, last: Array | None = None) -> Array:
+    """Quantiles (K,) of the stack given the experts' ``q`` (M, K), of which ``awake`` (M,) count.
+
+    ``last`` () is the newest value when they were made; the newest outcome learned unless given.
+    """
     levels = jnp.asarray(levels, q.dtype)
-    mean, middle, x, unit, width = _parts(state, q, awake, levels)
+    newest = state.last if last is None else last
+    mean, middle, x, unit, width = _parts(state, q, awake, levels, newest, state.recent)
     centre = middle + unit * (state.fit.coef @ x)
     place = (jnp.arange(SIZE, dtype=q.dtype) + 0.5) / SIZE
     shape = jnp.interp(levels, place, state.errors.value)
     return jnp.where(state.count >= WARM, centre + state.ratio * width * shape, mean)
 
 
-def update(state: State, q: Array, awake: Array, y: Array, levels: Array | np.ndarray = LEVELS) -> State:
-    """Learn from the outcome ``y`` () of the experts' stored quantiles ``q`` (M, K)."""
+def update(
+    state: State,
+    q: Array,
+    awake: Array,
+    y: Array,
+    levels: Array | np.ndarray = LEVELS,
+    last: Array | None = None,
+    recent: Array | None = None,
+) -> State:
+    """Learn from the outcome ``y`` () of the experts' stored quantiles ``q`` (M, K).
+
+    ``last`` and ``recent`` (N_ERRORS,) are what they were when the quantiles were made; outcomes that come more than
+    one step later need them, for the state has moved on.
+    """
     levels = jnp.asarray(levels, q.dtype)
-    _, middle, x, unit, width = _parts(state, q, awake, levels)
+    newest = state.last if last is None else last
+    _, middle, x, unit, width = _parts(state, q, awake, levels, newest, state.recent if recent is None else recent)
     error = y - middle - unit * (state.fit.coef @ x)
     safe = jnp.where(width > 0, width, 1.0)
     now = jnp.abs(error) / safe

@@ -24,7 +24,8 @@ class Config(NamedTuple):
     n_level: int
     n_exog: int
     depth: int
-    members: str = "default"
+    members: tuple[str, ...] | None = None
+    """the members of a branch that take part, None for all; what the others need alone is neither kept nor learned"""
 
 
 class Row(NamedTuple):
@@ -77,3 +78,7 @@ class Branch(NamedTuple):
     fit: Callable[[Any, Row, Array, Array, Array], tuple[Any, Info]]
     update: Callable[[Any, Row, Array], tuple[Any, Info]]
     law: Callable[[Any, Row], Law]
+
+    def chosen(self, config: Config) -> tuple[str, ...]:
+        """Names of the members that take part, in the branch's order: the order of their laws."""
+        return self.members if config.members is None else tuple(m for m in self.members if m in config.members)

@@ -28,6 +28,8 @@ NORMAL: np.ndarray = ndtri(LEVELS)
 """Standard normal quantiles at the levels."""
 INDEX_MIN, INDEX_MAX = 1e-3, 0.95
 """Tail indices are kept where the mean exists; the lower bound stands in for an exponential tail."""
+INDEX_OTHERS = 0.1
+"""Tail index of laws that are known by their quantiles only."""
 
 
 class Law(NamedTuple):

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from . import empirical, linear, stable
+from . import empirical, linear, lockstep, stable
 from .contract import Branch, Config, Info, Row, fine
 from .law import INDEX_MAX, INDEX_MIN, Law, affine
 from .linear import Linear
@@ -26,16 +27,16 @@ PURE = (0.0, 1.0, 0.0)
 
 
 class Levy(NamedTuple):
-    """Members' states (leading axis 3), the features each may use (3, p), their laws of z, outcomes seen."""
+    """Members' states (leading axis m), the features each may use (m, p), how they learn, their laws of z, outcomes
+    seen."""
 
     members: Linear
     allowed: Array
+    tuning: Tuning
+    pure: Array
+    """(m,) share of the stable law inside the grid"""
     innovation: Law
     steps: Array
-
-
-def _tuning(dtype: jnp.dtype) -> Tuning:
-    return Tuning(*(jnp.asarray(v, dtype) for v in (FORGET, RIDGE, HUBER, POWER)))
 
 
 def features(row: Row) -> Array:
@@ -53,10 +54,13 @@ def init(config: Config, key: Array) -> Levy:
     exog = (index >= lags + gaps) & ~constant
     gap = (index >= lags) & (index < lags + gaps)
     parsimonious = (index < 3) | (index == lags + 2)
-    allowed = jnp.stack([jnp.ones(p, bool), parsimonious | exog, gap | exog | constant])
-    members = jax.vmap(lambda ridge: linear.init(p, ridge, dtype))(jnp.asarray(RIDGE, dtype))
+    allowed = jnp.stack([jnp.ones(p, bool), parsimonious | exog, gap | exog | constant]).astype(dtype)
+    pick = np.array([MEMBERS.index(m) for m in branch.chosen(config)])
+    tuning = Tuning(*(jnp.asarray(np.array(v)[pick], dtype) for v in (FORGET, RIDGE, HUBER, POWER)))
+    pure = jnp.asarray(np.array(PURE)[pick], dtype)
+    members = jax.vmap(lambda ridge: linear.init(p, ridge, dtype))(tuning.ridge)
     steps = jnp.zeros((), jnp.int32)
-    return Levy(members, allowed.astype(dtype), _innovation(members, steps), steps)
+    return Levy(members, allowed[pick], tuning, pure, _innovation(members, pure, steps), steps)
 
 
 def fit(state: Levy, rows: Row, targets: Array, mask: Array, key: Array) -> tuple[Levy, Info]:
@@ -68,31 +72,30 @@ def fit(state: Levy, rows: Row, targets: Array, mask: Array, key: Array) -> tupl
     return state._replace(members=members), fine(unit)
 
 
-def _innovation(members: Linear, steps: Array) -> Law:
+def _innovation(members: Linear, pure: Array, steps: Array) -> Law:
     """Laws of the standardised errors: empirical or stable inside the grid, stable beyond it."""
     body = jax.vmap(empirical.quantiles, in_axes=(0, None))(members.errors, steps)
     alpha, beta, gamma, delta = jax.vmap(stable.fit_quantiles)(body)
-    pure = delta[:, None] + gamma[:, None] * jax.vmap(stable.quantiles)(alpha, beta)
-    share = jnp.asarray(PURE, body.dtype)[:, None]
+    whole = delta[:, None] + gamma[:, None] * jax.vmap(stable.quantiles)(alpha, beta)
+    share = pure[:, None]
     scale, index = jax.vmap(stable.tail)(alpha, beta)
-    q = jnp.sort(share * pure + (1 - share) * body, axis=-1)
+    q = jnp.sort(share * whole + (1 - share) * body, axis=-1)
     return Law(q, gamma[:, None] * scale, jnp.clip(index, INDEX_MIN, INDEX_MAX))
 
 
 def update(state: Levy, row: Row, target: Array) -> tuple[Levy, Info]:
     """One outcome for all members; their laws of z follow whenever a block of errors is complete."""
     x = state.allowed * features(row)
-    tuning = _tuning(target.dtype)
     step = jax.vmap(linear.update, in_axes=(0, 0, None, None, 0, None))
-    members = step(state.members, x, row, target, tuning, state.steps)
-    innovation = jax.lax.cond(
-        empirical.due(state.steps), lambda: _innovation(members, state.steps), lambda: state.innovation
+    members = step(state.members, x, row, target, state.tuning, state.steps)
+    innovation = lockstep.cond(
+        empirical.due(state.steps), lambda: _innovation(members, state.pure, state.steps), lambda: state.innovation
     )
-    return Levy(members, state.allowed, innovation, state.steps + 1), fine(target)
+    return state._replace(members=members, innovation=innovation, steps=state.steps + 1), fine(target)
 
 
 def law(state: Levy, row: Row) -> Law:
-    """Three laws, leading axis the members."""
+    """One law per member, leading axis m."""
     x = state.allowed * features(row)
     loc, size = jax.vmap(linear.predict, in_axes=(0, 0, None))(state.members, x, row)
     return affine(state.innovation, loc, size)

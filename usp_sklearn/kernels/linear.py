@@ -5,11 +5,10 @@ Branches A and D vmapped over members share this body; they differ in features a
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
-from . import empirical, regression, scale
+from . import empirical, lockstep, regression, scale
 from .contract import Row
 from .empirical import Empirical
 from .regression import Regression, Tuning
@@ -59,4 +58,4 @@ def update(state: Linear, x: Array, row: Row, target: Array, tuning: Tuning, ste
 
 def _collect(errors: Empirical, z: Array, steps: Array) -> Empirical:
     errors = empirical.push(errors, z, steps)
-    return jax.lax.cond(empirical.due(steps), lambda e: empirical.merge(e, steps), lambda e: e, errors)
+    return lockstep.cond(empirical.due(steps), lambda e: empirical.merge(e, steps), lambda e: e, errors)

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from . import lockstep
 from .law import LEVELS
 
 WIDTH, BATCH, SIZE = 64, 16, 1024
@@ -94,7 +95,7 @@ def update(state: Replay, x: Array, z: Array, base: Array, steps: Array) -> Repl
         inputs=state.inputs.at[slot].set(_rounded(x, GRID).astype(jnp.float32)),
         outcomes=state.outcomes.at[slot].set(_rounded(jnp.clip(z, -REACH, REACH), GRID).astype(jnp.float32)),
     )
-    return jax.lax.cond(steps >= START, lambda s: _train(s, base, steps), lambda s: s, state)
+    return lockstep.cond(steps >= START, lambda s: _train(s, base, steps), lambda s: s, state)
 
 
 def _train(state: Replay, base: Array, steps: Array) -> Replay:

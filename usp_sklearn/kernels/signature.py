@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from . import empirical, linear, logsignature, replay
+from . import empirical, linear, lockstep, logsignature, replay
 from .contract import Branch, Config, Info, Row, fine
 from .law import Law, affine, from_quantiles
 from .lifts import lift
@@ -41,9 +41,12 @@ class Signature(NamedTuple):
     ridge: Array
     innovation: Law
     steps: Array
-    net: Replay
+    net: Replay | None
+    """None when the net takes no part"""
     echo: Array
     """(2,) the last two z, newest first"""
+    shown: Array
+    """(m,) places in ``MEMBERS`` of the laws that take part"""
 
 
 def log_signature(window: Array, width: Array, unit: Array, depth: int) -> Array:
@@ -87,8 +90,11 @@ def init(config: Config, key: Array) -> Signature:
     steps = jnp.zeros((), jnp.int32)
     lags = sum(lag < config.width - 1 for lag in LAGS)
     p = lags + len(AVERAGES) + config.n_level + config.n_exog + len(VOLATILITY_RATES) + 4 + s
-    start, net = jnp.ones(s, dtype), replay.init(p, key)
-    return Signature(member, start, ridge, _innovation(member, steps), steps, net, jnp.zeros(2, dtype))
+    chosen = branch.chosen(config)
+    net = replay.init(p, key) if "net" in chosen else None
+    shown = jnp.asarray([MEMBERS.index(m) for m in chosen], jnp.int32)
+    spread, echo = jnp.ones(s, dtype), jnp.zeros(2, dtype)
+    return Signature(member, spread, ridge, _innovation(member, steps), steps, net, echo, shown)
 
 
 def _squash(x: Array) -> Array:
@@ -152,9 +158,11 @@ def update(state: Signature, row: Row, target: Array) -> tuple[Signature, Info]:
     x = features(state, row)
     loc, size = linear.predict(state.member, x, row)
     z = (target - loc) / size
-    net = replay.update(state.net, _inputs(state, row, loc, size), z, state.innovation.q, state.steps)
+    net = state.net
+    if net is not None:
+        net = replay.update(net, _inputs(state, row, loc, size), z, state.innovation.q, state.steps)
     member = linear.update(state.member, x, row, target, tuning, state.steps)
-    innovation = jax.lax.cond(
+    innovation = lockstep.cond(
         empirical.due(state.steps), lambda: _innovation(member, state.steps), lambda: state.innovation
     )
     new = state._replace(
@@ -168,12 +176,15 @@ def update(state: Signature, row: Row, target: Array) -> tuple[Signature, Info]:
 
 
 def law(state: Signature, row: Row) -> Law:
-    """Laws of the two members, leading axis 2."""
+    """One law per member, leading axis m."""
     loc, size = linear.predict(state.member, features(state, row), row)
     base = state.innovation
-    moved = replay.quantiles(state.net, _inputs(state, row, loc, size), base.q, state.steps)
-    both = Law(jnp.stack([base.q, moved]), *(jnp.stack([x, x]) for x in (base.tail_scale, base.tail_index)))
-    return affine(both, loc, size)
+    q = base.q[None]
+    if state.net is not None:
+        moved = replay.quantiles(state.net, _inputs(state, row, loc, size), base.q, state.steps)
+        q = jnp.stack([base.q, moved])[state.shown]
+    tails = (jnp.broadcast_to(x, (len(q), 2)) for x in (base.tail_scale, base.tail_index))
+    return affine(Law(q, *tails), loc, size)
 
 
 branch = Branch("D", MEMBERS, init, fit, update, law)

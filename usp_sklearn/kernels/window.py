@@ -26,6 +26,8 @@ class Raw(NamedTuple):
     level: Array
     window: Array
     width: Array
+    experts: Array | None = None
+    """(E, K) quantiles that others forecast for the row's outcome, if there are others; NaN where one is silent"""
 
 
 class Local(NamedTuple):

@@ -16,25 +16,34 @@ from .level import Level
 from .regimes import Regimes
 from .watch import Watch
 
+MEMBERS = ("dgm", "kernel", *regimes.AUTOREGRESSIVE)
+
 
 class State(NamedTuple):
-    """Anchor of the level, and the members' states."""
+    """Anchor of the level, and the members' states; None for those that take no part."""
 
     anchor: Anchor
-    diffusion: Diffusion
-    level: Level
-    regimes: Regimes
+    diffusion: Diffusion | None
+    level: Level | None
+    regimes: Regimes | None
 
 
 def init(config: Config, key: Array) -> State:
     """State before any data; its law is a random walk in units of the row's scale."""
     dtype = jnp.result_type(float)
     prior = memory.prior_variance(config.width - 1, len(AVERAGES) + config.n_level)
-    return State(unknown(dtype), diffusion.init(key, prior, dtype), level.init(prior, dtype), regimes.init(dtype))
+    chosen = branch.chosen(config)
+    switching = tuple(m for m in chosen if m in regimes.AUTOREGRESSIVE)
+    return State(
+        unknown(dtype),
+        diffusion.init(key, prior, dtype) if "dgm" in chosen else None,
+        level.init(prior, dtype) if "kernel" in chosen else None,
+        regimes.init(dtype, switching) if switching else None,
+    )
 
 
 def _info(state: State, iterations: int | Array, residual: Array) -> Info:
-    status = jnp.where(state.diffusion.watch.collapsed, Status.COLLAPSED, Status.OK)
+    status = jnp.where(monitor(state).collapsed, Status.COLLAPSED, Status.OK)
     return Info(status.astype(jnp.int32), jnp.asarray(iterations, jnp.int32), residual)
 
 
@@ -43,10 +52,14 @@ def fit(state: State, rows: Row, targets: Array, mask: Array, key: Array) -> tup
     anchor = settle(rows, mask)
     dtype = anchor.centre.dtype
     prior = memory.prior_variance(rows.increments.shape[-1], rows.gaps.shape[-1])
-    fresh = diffusion.init(key, prior, dtype)
-    solved, loss = diffusion.fit(fresh, anchor, rows, targets, mask)
-    kernel = level.fit(level.init(prior, dtype), anchor, rows, targets, mask)
-    fitted = State(anchor, solved, kernel, regimes.fit(anchor, rows, targets, mask))
+    solved, kernel, switching, loss = state.diffusion, state.level, state.regimes, jnp.zeros((), dtype)
+    if solved is not None:
+        solved, loss = diffusion.fit(diffusion.init(key, prior, dtype), anchor, rows, targets, mask)
+    if kernel is not None:
+        kernel = level.fit(level.init(prior, dtype), anchor, rows, targets, mask)
+    if switching is not None:
+        switching = regimes.fit(switching, anchor, rows, targets, mask)
+    fitted = State(anchor, solved, kernel, switching)
     none = ~mask.any()
     fitted = jax.tree.map(lambda new, old: jnp.where(none, old, new), fitted, state)
     return fitted, _info(fitted, diffusion.FIT_STEPS + 2 * diffusion.REFIT_STEPS, loss)
@@ -55,27 +68,31 @@ def fit(state: State, rows: Row, targets: Array, mask: Array, key: Array) -> tup
 def update(state: State, row: Row, target: Array) -> tuple[State, Info]:
     """Learn one outcome at constant cost."""
     anchor = anchored(state.anchor, row)
-    state = State(
-        anchor,
-        diffusion.update(state.diffusion, anchor, row, target),
-        level.update(state.level, anchor, row, target),
-        regimes.update(state.regimes, anchor, row, target),
-    )
-    return state, _info(state, 1, state.diffusion.watch.ratio)
+    parts = ((diffusion.update, state.diffusion), (level.update, state.level), (regimes.update, state.regimes))
+    state = State(anchor, *(None if part is None else learn(part, anchor, row, target) for learn, part in parts))
+    return state, _info(state, 1, monitor(state).ratio)
 
 
 def law(state: State, row: Row) -> Law:
-    """The members' laws, leading axis 4 in the order of ``branch.members``."""
+    """One law per member, leading axis m, in the order of ``branch.members``."""
     anchor = anchored(state.anchor, row)
-    single = (diffusion.law(state.diffusion, anchor, row), level.law(state.level, anchor, row))
-    pair = jax.tree.map(lambda *parts: jnp.stack(parts), *single)
-    every = jax.tree.map(lambda *parts: jnp.concatenate(parts), pair, regimes.law(state.regimes, anchor, row))
+    each = [
+        jax.tree.map(lambda x: x[None], one(part, anchor, row))
+        for one, part in ((diffusion.law, state.diffusion), (level.law, state.level))
+        if part is not None
+    ]
+    if state.regimes is not None:
+        each.append(regimes.law(state.regimes, anchor, row))
+    every = jax.tree.map(lambda *parts: jnp.concatenate(parts), *each)
     return every._replace(q=within(anchor, row, every.q))
 
 
 def monitor(state: State) -> Watch:
     """Mode-collapse watch, refreshed at each step of the net: (entropy difference, variance ratio, collapsed)."""
-    return state.diffusion.watch
+    if state.diffusion is not None:
+        return state.diffusion.watch
+    one = jnp.ones_like(state.anchor.centre)
+    return Watch(0 * one, one, jnp.zeros((), bool))
 
 
-branch = Branch("B", ("dgm", "kernel", "switch", "switch-ar"), init, fit, update, law)
+branch = Branch("B", MEMBERS, init, fit, update, law)

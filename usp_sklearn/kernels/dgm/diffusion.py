@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .. import lockstep
 from ..contract import Row
 from ..law import LEVELS, Law
 from . import buffer as buffers
@@ -150,7 +151,7 @@ def update(state: Diffusion, anchor: Anchor, row: Row, target: Array) -> Diffusi
         return trainer, look(trainer, field)
 
     due = state.tick % NET_EVERY == 0
-    trainer, seen = jax.lax.cond(due, descend, lambda t, w: (t, w), state.trainer, state.watch)
+    trainer, seen = lockstep.cond(due, descend, lambda t, w: (t, w), state.trainer, state.watch)
     return state._replace(trainer=trainer, watch=seen)
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from ..contract import Row
@@ -29,8 +28,8 @@ CAP = 8.0
 """An outcome further than this from both regimes, in their standard deviations, counts as if it were there."""
 FLOOR = 1e-3
 TAIL_INDEX = 0.1
-AUTOREGRESSIVE: np.ndarray = np.array([0.0, 1.0])
-"""The two members: whether the regime's line may depend on the level."""
+AUTOREGRESSIVE = {"switch": 0.0, "switch-ar": 1.0}
+"""The members: whether the regime's line may depend on the level."""
 
 
 class Regimes(NamedTuple):
@@ -52,9 +51,11 @@ class Regimes(NamedTuple):
     """() variance of all residuals, the prior's"""
     count: Array
     """() outcomes seen"""
+    autoregressive: Array
+    """() whether the line may depend on the level, 0 or 1"""
 
 
-def _start(line: Array, variance: Array, pooled: Array) -> Regimes:
+def _start(line: Array, variance: Array, pooled: Array, autoregressive: Array) -> Regimes:
     """Member at given parameters; its statistics are what these parameters expect."""
     a, slope = line[:, 0], line[:, 1]
     one = jnp.ones_like(a)
@@ -62,15 +63,16 @@ def _start(line: Array, variance: Array, pooled: Array) -> Regimes:
     moments = 0.5 * jnp.stack([one, 0 * a, one, a, slope, y2], -1)
     stay = jnp.asarray([[0.95, 0.05], [0.05, 0.95]], a.dtype)
     each = jnp.broadcast_to(0.5 * stay, (2, 2, 2))
-    return Regimes(line, variance, stay, 0.5 * one, each, jnp.stack([moments, moments]), pooled, jnp.zeros_like(pooled))
+    pair = jnp.stack([moments, moments])
+    return Regimes(line, variance, stay, 0.5 * one, each, pair, pooled, jnp.zeros_like(pooled), autoregressive)
 
 
-def init(dtype: object) -> Regimes:
-    """Two members that know nothing: both regimes are random walks, of small and of large steps."""
+def init(dtype: object, members: tuple[str, ...] = tuple(AUTOREGRESSIVE)) -> Regimes:
+    """``members`` (leading axis m) that know nothing: both regimes are random walks, of small and of large steps."""
     line = jnp.asarray([[0.0, 1.0], [0.0, 1.0]], dtype)
-    one = jnp.ones((), dtype)
-    member = _start(line, jnp.asarray([0.1, 1.0], dtype), one)
-    return jax.tree.map(lambda x: jnp.stack([x, x]), member)
+    one, variance = jnp.ones((), dtype), jnp.asarray([0.1, 1.0], dtype)
+    kinds = jnp.asarray([AUTOREGRESSIVE[m] for m in members], dtype)
+    return jax.vmap(lambda kind: _start(line, variance, one, kind))(kinds)
 
 
 def _predicted(state: Regimes, x: Array) -> tuple[Array, Array, Array]:
@@ -78,7 +80,7 @@ def _predicted(state: Regimes, x: Array) -> tuple[Array, Array, Array]:
     return state.filtered @ state.stay, state.line[:, 0] + state.line[:, 1] * x, jnp.sqrt(state.variance)
 
 
-def _learn(state: Regimes, autoregressive: Array, x: Array, y: Array) -> tuple[Regimes, Array]:
+def _learn(state: Regimes, x: Array, y: Array) -> tuple[Regimes, Array]:
     """One outcome of one member, standardised levels; also its log-likelihood."""
     chance, mean, scale = _predicted(state, x)
     y = jnp.clip(y, (mean - CAP * scale).min(), (mean + CAP * scale).max())
@@ -96,11 +98,12 @@ def _learn(state: Regimes, autoregressive: Array, x: Array, y: Array) -> tuple[R
     entered = back.T[:, :, None] * own[:, None, :]
     jumps = (1 - gamma) * jnp.einsum("lk,lij->kij", back, state.jumps) + gamma * entered
     new = state._replace(filtered=filtered, jumps=jumps, moments=moments, count=state.count + 1)
-    return _maximise(new, autoregressive, gamma), jnp.log(total) + top
+    return _maximise(new, gamma), jnp.log(total) + top
 
 
-def _maximise(state: Regimes, autoregressive: Array, gamma: Array) -> Regimes:
+def _maximise(state: Regimes, gamma: Array) -> Regimes:
     """Parameters that fit the statistics best, drawn to the prior by ``PRIOR`` observations."""
+    autoregressive = state.autoregressive
     jumps = jnp.einsum("k,kij->ij", state.filtered, state.jumps) + gamma * jnp.asarray([[0.9, 0.1], [0.1, 0.9]])
     n, sx, sxx, sy, sxy, syy = jnp.einsum("k,kim->mi", state.filtered, state.moments)
     k = PRIOR * gamma
@@ -121,14 +124,16 @@ def _level(anchor: Anchor, value: Array) -> Array:
 
 
 def update(state: Regimes, anchor: Anchor, row: Row, target: Array) -> Regimes:
-    """Learn one outcome, series units; both members."""
+    """Learn one outcome, series units; all members."""
     x, y = _level(anchor, row.last), _level(anchor, target)
-    learn = jax.vmap(_learn, in_axes=(0, 0, None, None))
-    return learn(state, jnp.asarray(AUTOREGRESSIVE, x.dtype), x, y)[0]
+    return jax.vmap(_learn, in_axes=(0, None, None))(state, x, y)[0]
 
 
-def fit(anchor: Anchor, rows: Row, targets: Array, mask: Array) -> Regimes:
-    """Starting parameters: two passes from a split of means and from a split of variances, the likelier one kept."""
+def fit(state: Regimes, anchor: Anchor, rows: Row, targets: Array, mask: Array) -> Regimes:
+    """Starting parameters for the members of ``state``.
+
+    Two passes from a split of means and from a split of variances; the likelier one is kept.
+    """
     x, y = _level(anchor, rows.last), _level(anchor, targets)
     real = mask.astype(x.dtype)
     n = jnp.maximum(real.sum(), 1.0)
@@ -143,22 +148,22 @@ def fit(anchor: Anchor, rows: Row, targets: Array, mask: Array) -> Regimes:
         s = jnp.sqrt(pooled)
         line = jnp.stack([jnp.stack([a, a]), jnp.stack([b, b])], -1)
         split = jnp.asarray([[-0.8, 0.0], [0.8, 0.0]], x.dtype) * s
-        means = _start(line + split, pooled * jnp.asarray([0.4, 0.4], x.dtype), pooled)
-        variances = _start(line, pooled * jnp.asarray([0.3, 1.7], x.dtype), pooled)
+        means = _start(line + split, pooled * jnp.asarray([0.4, 0.4], x.dtype), pooled, autoregressive)
+        variances = _start(line, pooled * jnp.asarray([0.3, 1.7], x.dtype), pooled, autoregressive)
         starts = jax.tree.map(lambda *v: jnp.stack(v), means, variances)
-        passed, score = jax.vmap(lambda state: _walk(state, autoregressive, x, y, mask))(starts)
+        passed, score = jax.vmap(lambda state: _walk(state, x, y, mask))(starts)
         return jax.tree.map(lambda v: v[jnp.argmax(score)], passed)
 
-    return jax.vmap(member)(jnp.asarray(AUTOREGRESSIVE, x.dtype))
+    return jax.vmap(member)(state.autoregressive)
 
 
-def _walk(state: Regimes, autoregressive: Array, x: Array, y: Array, mask: Array) -> tuple[Regimes, Array]:
+def _walk(state: Regimes, x: Array, y: Array, mask: Array) -> tuple[Regimes, Array]:
     """Two passes; parameters at the end as a fresh start, and the log-likelihood of the second pass."""
 
     def step(carry: tuple[Regimes, Array], item: tuple[Array, Array, Array]) -> tuple[tuple[Regimes, Array], None]:
         state, score = carry
         x, y, real = item
-        new, gain = _learn(state, autoregressive, x, y)
+        new, gain = _learn(state, x, y)
         return (jax.tree.map(lambda a, b: jnp.where(real, a, b), new, state), score + jnp.where(real, gain, 0.0)), None
 
     def again(_: Array, carry: tuple[Regimes, Array]) -> tuple[Regimes, Array]:
@@ -171,7 +176,7 @@ def _walk(state: Regimes, autoregressive: Array, x: Array, y: Array, mask: Array
 
 
 def law(state: Regimes, anchor: Anchor, row: Row) -> Law:
-    """Laws of both members, leading axis 2, series units."""
+    """One law per member, leading axis m, series units."""
     chance, mean, scale = jax.vmap(_predicted, in_axes=(0, None))(state, _level(anchor, row.last))
     q = anchor.centre + anchor.spread * jax.vmap(normal_quantiles)(chance, mean, scale)
     return continued(q, TAIL_INDEX)

@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
-from jax.custom_batching import custom_vmap
+from jax import Array
 
-from .. import empirical
-from ..contract import Branch, Config, Info, Row, Status
+from .. import empirical, lockstep
+from ..contract import Branch, Config, Info, Row, Status, fine
 from ..empirical import Empirical
 from ..law import EDGE, LEVELS, Law
 from ..law import affine as affine_law
@@ -51,11 +50,10 @@ class JumpDiffusion(NamedTuple):
     """() outcomes seen, integer"""
     drift: Drift
     filter: Filter
-    jumps: merton.Statistics
-    errors: Empirical
-    """residuals over σ_t of "garch" """
-    standard: Law
-    """laws of Z, leading axis 2: the density's and the empirical one"""
+    jumps: tuple[merton.Statistics, Law] | None
+    """what "jumps" has learned and its law of Z, from the density; None when it takes no part"""
+    errors: tuple[Empirical, Law] | None
+    """residuals over σ_t of "garch" and their empirical law of Z; None when it takes no part"""
 
 
 class _View(NamedTuple):
@@ -100,17 +98,17 @@ def init(config: Config, key: Array) -> JumpDiffusion:
     dtype = jnp.result_type(float)
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
     steps, errors = jnp.zeros((), jnp.int32), empirical.init(dtype=dtype)
-    start = _empirical_law(errors, steps)
+    start, chosen = _empirical_law(errors, steps), branch.chosen(config)
     return JumpDiffusion(
         nets=Nets(drift.N_FEATURES, key, dtype),
         place=Place(zero, one, one, zero),
-        trained=zero,
+        # Nets that nobody trains never compete.
+        trained=zero if "jumps" in chosen else zero + jnp.inf,
         steps=steps,
         drift=drift.init(dtype),
         filter=volatility.init(_BANKS, dtype),
-        jumps=merton.start(dtype),
-        errors=errors,
-        standard=_stack(start, start),
+        jumps=(merton.start(dtype), start) if "jumps" in chosen else None,
+        errors=(errors, start) if "garch" in chosen else None,
     )
 
 
@@ -133,6 +131,8 @@ def _measure(rows: Row, targets: Array, mask: Array) -> Place:
 def fit(state: JumpDiffusion, rows: Row, targets: Array, mask: Array, key: Array) -> tuple[JumpDiffusion, Info]:
     """Measure the series and train the nets on the oldest part of the rows; the rest is learned step by step."""
     place = _measure(rows, targets, mask)
+    if state.jumps is None:
+        return state._replace(place=place), fine(place.unit)
     seen = jnp.cumsum(mask)
     n = seen[-1]
     trained = jnp.ceil(SHARE * n).astype(seen.dtype)
@@ -167,23 +167,8 @@ def _view(state: JumpDiffusion, row: Row) -> _View:
     return _View(net, moves, drift.location(state.drift, row, moves), local, learned, sigma)
 
 
-@custom_vmap
-def _due(flag: Array) -> Array:
-    """``flag``, but one for a whole batch: a batched condition would run the solver at every step of every series."""
-    return flag
-
-
-@_due.def_vmap
-def _due_batched(size: int, batched: list[bool], flag: Array) -> tuple[Array, bool]:
-    return flag.any(), False
-
-
 def _choose(flag: Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(flag, a, b), new, old)
-
-
-def _stack(first: Law, second: Law) -> Law:
-    return jax.tree.map(lambda a, b: jnp.stack([a, b]), first, second)
 
 
 def _empirical_law(errors: Empirical, steps: Array) -> Law:
@@ -193,18 +178,12 @@ def _empirical_law(errors: Empirical, steps: Array) -> Law:
     return Law(q, scale, jnp.full(2, TAIL_INDEX, q.dtype))
 
 
-def _solve(state: JumpDiffusion) -> tuple[Law, Array]:
+def _solve(jumps: merton.Statistics, old: Law, steps: Array) -> tuple[Law, Array]:
     """Law of Z of "jumps", anew every :data:`PERIOD` outcomes and early on, and the solver's status."""
-    old = jax.tree.map(lambda x: x[0], state.standard)
-    own = (state.steps % PERIOD == PERIOD - 1) | (state.steps == 7) | (state.steps == 23)
-    new, status = lax.cond(
-        _due(own),
-        lambda jumps: standard_law(merton.parameters(jumps)),
-        lambda jumps: (old, jnp.asarray(Status.OK, jnp.int32)),
-        state.jumps,
-    )
-    good = own & (status == Status.OK)
-    return _choose(good, new, old), jnp.where(own, status, Status.OK)
+    due = (steps % PERIOD == PERIOD - 1) | (steps == 7) | (steps == 23)
+    fine = jnp.asarray(Status.OK, jnp.int32)
+    new, status = lockstep.cond(due, lambda j: standard_law(merton.parameters(j)), lambda j: (old, fine), jumps)
+    return _choose(status == Status.OK, new, old), status
 
 
 def _collect(errors: Empirical, z: Array, steps: Array, old: Law) -> tuple[Empirical, Law]:
@@ -215,8 +194,7 @@ def _collect(errors: Empirical, z: Array, steps: Array, old: Law) -> tuple[Empir
         merged = empirical.merge(e, steps)
         return merged, _empirical_law(merged, steps)
 
-    own = empirical.due(steps)
-    return _choose(own, lax.cond(_due(own), merge, lambda e: (e, old), errors), (errors, old))
+    return lockstep.cond(empirical.due(steps), merge, lambda e: (e, old), errors)
 
 
 def update(state: JumpDiffusion, row: Row, target: Array) -> tuple[JumpDiffusion, Info]:
@@ -229,22 +207,33 @@ def update(state: JumpDiffusion, row: Row, target: Array) -> tuple[JumpDiffusion
     bank = jax.vmap(volatility.update, in_axes=(0, 0, 0, None, None, None, None, None, None))(
         _BANKS, state.filter, error, state.place.unit, view.learned, view.local, row.scale, count, honest
     )
+    jumps, errors, status = state.jumps, state.errors, jnp.asarray(Status.OK, jnp.int32)
+    if jumps is not None:
+        statistics = merton.update(jumps[0], z[0], count)
+        density, status = _solve(statistics, jumps[1], state.steps)
+        jumps = statistics, density
+    if errors is not None:
+        errors = _collect(errors[0], z[1], state.steps, errors[1])
     state = state._replace(
         place=drift.follow(state.place, target, count),
         drift=drift.update(state.drift, state.place, row, view.net, view.moves, view.sigma, target, honest),
         filter=bank,
-        jumps=merton.update(state.jumps, z[0], count),
+        jumps=jumps,
+        errors=errors,
+        steps=state.steps + 1,
     )
-    jumps, status = _solve(state)
-    errors, garch = _collect(state.errors, z[1], state.steps, jax.tree.map(lambda x: x[1], state.standard))
-    state = state._replace(errors=errors, standard=_stack(jumps, garch), steps=state.steps + 1)
     return state, Info(status, jnp.ones((), jnp.int32), jnp.abs(z[0]))
 
 
 def law(state: JumpDiffusion, row: Row) -> Law:
-    """Laws of the two members, leading axis 2."""
+    """One law per member, leading axis m."""
     view = _view(state, row)
-    return affine_law(state.standard, view.loc, view.sigma)
+    each = [
+        affine_law(part[1], view.loc[i], view.sigma[i])
+        for i, part in enumerate((state.jumps, state.errors))
+        if part is not None
+    ]
+    return jax.tree.map(lambda *x: jnp.stack(x), *each)
 
 
 branch = Branch("C", MEMBERS, init, fit, update, law)

@@ -1,0 +1,86 @@
+"""All horizons of one model in lockstep: the pipeline with a leading axis of H, and the copula that joins them.
+
+Rows are shared but for the seasonal columns, which look at each horizon's own phase. At every step each horizon
+learns the outcome that has just become known, of the law it stored h steps ago, and issues the next law. Members,
+weights, calibration and alarms are each horizon's own. Learning starts once the longest horizon has an outcome, so
+that all take the same turns.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ..kernels import law as laws
+from ..kernels.window import Raw
+from . import copula, pipeline
+from .copula import Copula
+from .pipeline import Issued, Output, Params, Pending, Spec, State
+
+
+class Ladder(NamedTuple):
+    """States of the horizons (leading axis H; the queue's counters are common), and what joins them."""
+
+    horizons: State
+    copula: Copula
+
+    @property
+    def pending(self) -> Pending:
+        """Stored laws of all horizons."""
+        return self.horizons.pending
+
+
+_STATE: Any = State(0, 0, 0, Pending(0, 0, 0, 0, 0, 0, None, None))
+_RAW: Any = Raw(None, 0, None, None, 0)
+_ROWS: Any = Raw(None, 1, None, None, 1)
+
+
+@partial(jax.jit, static_argnums=0)
+def fit(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array) -> Ladder:
+    """:func:`pipeline.train` of every horizon; ``y`` is (n, H), level columns of ``raw`` are (n, H, …)."""
+    n = y.shape[1]
+    train = jax.vmap(partial(pipeline.train, spec, params), in_axes=(_ROWS, 1, None, 0), out_axes=_STATE)
+    return Ladder(train(raw, y, mask, jax.random.split(key, n)), copula.init(n, spec.queue, y.dtype))
+
+
+@partial(jax.jit, static_argnums=0)
+def walk(
+    spec: Spec, params: Params, state: Ladder, raw: Raw, y: Array, learns: Array, issues: Array, n: Array
+) -> tuple[Ladder, Output]:
+    """:func:`pipeline.walk` for all horizons: ``y[j]`` (H,) holds the outcomes that step j makes known."""
+    count = y.shape[1]
+    ahead = count - 1 - jnp.arange(count, dtype=jnp.int32)
+    step = jax.vmap(
+        partial(pipeline.step, spec, params), in_axes=(_STATE, _RAW, 0, None, None, 0), out_axes=(_STATE, 0)
+    )
+    first = jax.tree.map(lambda x: x[0], raw)
+    shape = jax.eval_shape(lambda s: step(s, first, y[0], learns[0], issues[0], ahead)[1], state.horizons)
+    out = jax.tree.map(lambda x: jnp.zeros((len(y), *x.shape), x.dtype), shape)
+
+    def body(j: Array, carry: tuple[Ladder, Output]) -> tuple[Ladder, Output]:
+        state, out = carry
+        row = jax.tree.map(lambda x: x[j], raw)
+        joint = jax.lax.cond(learns[j], lambda s: _join(spec, s, y[j], ahead), lambda s: s.copula, state)
+        horizons, new = step(state.horizons, row, y[j], learns[j], issues[j], ahead)
+        return Ladder(horizons, joint), jax.tree.map(lambda buffer, x: buffer.at[j].set(x), out, new)
+
+    return jax.lax.fori_loop(0, n, body, (state, out))
+
+
+def _join(spec: Spec, state: Ladder, y: Array, ahead: Array) -> Copula:
+    """Teach the copula what the stored laws make of the outcomes ``y`` (H,)."""
+    each = jax.vmap(partial(pipeline.stored, spec), in_axes=(_STATE, 0))(state.horizons, ahead)
+    return copula.learn(state.copula, laws.cdf(each.issued, y), state.pending.tail + ahead)
+
+
+@partial(jax.jit, static_argnums=0)
+def predict(spec: Spec, params: Params, state: Ladder, raw: Raw) -> Issued:
+    """Laws (n, H) for independent rows from a frozen state."""
+
+    def one(horizon: State, row: Raw) -> Issued:
+        return pipeline.law_of(spec, params, horizon, pipeline.prepare(spec, params, row))[2]
+
+    every = jax.vmap(one, in_axes=(_STATE, _RAW))
+    return jax.vmap(lambda row: every(state.horizons, row))(raw)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, poisson
 
 from usp_sklearn.core import calibration
 from usp_sklearn.kernels.law import LEVELS
@@ -118,6 +118,111 @@ def test_shifts_stay_bounded_against_adversaries():
     assert np.abs(path).max() > 0.8 * reach, "the adversaries do move it"
     error = np.abs(np.asarray(hits).mean(1) - LEVELS)
     assert (error <= np.maximum(outwards, inwards) / (rate * n)).all()
+
+
+def atomic_hits(theta, issued, y, rate):
+    """The definition, level by level: how the hits of levels that share the outcome spread over its atom."""
+    k, middle = len(LEVELS), len(LEVELS) // 2
+    variance = rate * LEVELS * (1 - LEVELS) / (2 * norm.ppf(0.95) * norm.pdf(norm.ppf(LEVELS)))
+    out = (y <= issued).astype(float)
+    block = np.flatnonzero(issued == y)
+    if not len(block):
+        return out
+    i, j = block[0], block[-1]
+    a = 0.0 if i == 0 else (LEVELS[i - 1] + LEVELS[i]) / 2
+    b = 1.0 if j == k - 1 else (LEVELS[j] + LEVELS[j + 1]) / 2
+    for side in (range(middle, k), range(middle, -1, -1)):
+        before = None
+        for level in side:
+            if i <= level <= j:
+                mine = (LEVELS[level] - a) / (b - a)
+                if theta[level] ** 2 > variance[level]:
+                    mine = 1.0 if before is None else before
+                elif before is not None:
+                    mine = max(mine, before) if level > middle else min(mine, before)
+                out[level] = before = mine
+    return out
+
+
+def test_hits_at_atoms_follow_their_definition():
+    rng = np.random.default_rng(12)
+    ask = jax.jit(lambda theta, q, y: calibration.hits(calibration.init()._replace(theta=theta), q, y))
+    between = 0
+    for _ in range(300):
+        q = np.sort(rng.integers(-3, 4, size=len(LEVELS)) + rng.choice([0.0, 0.5], size=len(LEVELS)))
+        theta = rng.normal(size=len(LEVELS)) * rng.choice([0.0, 0.03, 1.0], size=len(LEVELS))
+        y = rng.choice(q) if rng.uniform() < 0.8 else rng.normal()
+        got, expected = np.asarray(ask(theta, q, y)), atomic_hits(theta, q, y, calibration.RATE)
+        np.testing.assert_allclose(got, expected, atol=1e-12)
+        assert (np.diff(got) >= 0).all()
+        between += ((got > 0) & (got < 1)).any()
+    assert between > 100
+
+
+def atomic_walk(y, q):
+    """Issued quantiles (n, K), and the shifts (n + 1, K) before each outcome and after the last."""
+
+    def step(state, y):
+        issued = calibration.apply(state, jnp.asarray(q))
+        return calibration.update(state, issued, y), (issued, state.theta)
+
+    state, (issued, theta) = jax.jit(lambda y: jax.lax.scan(step, calibration.init(), y))(jnp.asarray(y))
+    return np.asarray(issued), np.concatenate([theta, state.theta[None]])
+
+
+@pytest.mark.parametrize("mean", [1.0, 4.0])
+def test_a_right_law_of_counts_is_left_on_its_atoms(mean):
+    """Exact Poisson quantiles: shifts are noise, most quantiles are issued as they came and cost next to nothing."""
+    y, q = np.random.default_rng(13).poisson(mean, size=30_000).astype(float), poisson.ppf(LEVELS, mean)
+    issued, theta = atomic_walk(y, q)
+    assert np.abs(theta).max() < 0.2
+    loss = [np.maximum(LEVELS * (y[:, None] - x), (LEVELS - 1) * (y[:, None] - x)).mean() for x in (issued, q)]
+    # Plain hits push levels off the atoms they belong to: under half of them stay, and the loss is 0.11 % or more.
+    assert (issued == q).mean() > 0.65
+    assert loss[0] / loss[1] - 1 < 0.0009
+
+
+@pytest.mark.parametrize(("mean", "believed"), [(4.0, 4.0), (4.0, 3.0), (0.3, 1.0)])
+def test_randomised_coverage_holds_for_right_and_wrong_counts(mean, believed):
+    y, q = np.random.default_rng(14).poisson(mean, size=12_000).astype(float), poisson.ppf(LEVELS, believed)
+    issued, theta = atomic_walk(y, q)
+    hits = np.array([atomic_hits(*row, calibration.RATE) for row in zip(theta, issued, y, strict=False)])
+    np.testing.assert_allclose(theta[-1], 0.003 * (LEVELS - hits).sum(0), atol=1e-9)
+    # A randomised hit lies between the open and the closed one, and so does its mean.
+    opened, closed = ((hit.mean(0) - LEVELS) for hit in (y[:, None] < issued, y[:, None] <= issued))
+    assert opened.max() < 0.025 and closed.min() > -0.025
+    if mean != believed:
+        opened, closed = ((hit.mean(0) - LEVELS) for hit in (y[:, None] < q, y[:, None] <= q))
+        assert max(opened.max(), -closed.min()) > 0.1
+
+
+def test_shifts_stay_bounded_against_adversaries_that_hit_the_quantiles():
+    """Outcomes on the quantiles themselves, where levels met by crossing; the law has atoms too."""
+    rate, n, k = 0.02, 3000, len(LEVELS)
+    law = np.round(2 * BASE) / 2
+    width = float(calibration.half_width(jnp.asarray(law)))
+    goals = np.concatenate([np.eye(k), -np.eye(k), np.zeros((1, k))])
+    low, high = law[0] - width, law[-1] + width
+    reach = (high - low) / width
+
+    def step(state, goal):
+        issued = calibration.apply(state, jnp.asarray(law), rate)
+        choices = jnp.clip(jnp.concatenate([issued, jnp.array([low, high])]), low, high)
+        options = jax.vmap(lambda y: calibration.update(state, issued, y, rate).theta)(choices)
+        outwards = jnp.where(jnp.arange(k) < k // 2, -1, 1) * goal
+        value = jnp.where((goal != 0).any(), (options * outwards).sum(1), (options**2).sum(1))
+        y = choices[jnp.argmax(value)]
+        new = calibration.update(state, issued, y, rate)
+        return new, (new.theta, (y == issued).sum() > 1)
+
+    walks = jax.jit(jax.vmap(lambda goal: jax.lax.scan(lambda s, _: step(s, goal), calibration.init(), None, n)[1]))
+    path, tied = (np.asarray(x) for x in walks(jnp.asarray(goals)))
+    side = np.where(np.arange(k) < k // 2, -1, 1) * path
+    side = np.where(np.arange(k) == k // 2, np.abs(path), side)
+    outwards, inwards = largest_shift(reach, rate)
+    assert (side <= outwards).all() and (-side <= inwards).all()
+    assert np.abs(path).max() < 0.8 * reach
+    assert tied.mean() > 0.1, "levels do meet at outcomes"
 
 
 def test_half_of_the_time_a_right_law_is_left_alone():

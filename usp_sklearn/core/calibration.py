@@ -3,12 +3,13 @@
 Every level's quantile is shifted by a multiple of the law's width that follows its hits (Gibbs & Candès 2021;
 Angelopoulos, Candès & Tibshirani 2023):
 
-    q_l ← q_l + s θ_l (1 − v_l/θ_l²)₊,   θ_l ← θ_l + γ (τ_l − 1{y ≤ q_l}),   s = (q(.95) − q(.05))/2,
+    q_l ← q_l + s θ_l (1 − v_l/θ_l²)₊,   θ_l ← θ_l + γ (τ_l − h_l),   s = (q(.95) − q(.05))/2,
 
-and crossings are undone outwards from the median, by running maxima above and minima below.
+and crossings are undone outwards from the median, by running maxima above and minima below. The hit h_l is
+1{y ≤ q_l}, and at an atom of the law the chance of a randomised hit (:func:`hits`).
 v_l = γ τ_l (1 − τ_l)/(2 f_l) is the variance θ has when the law is right and f_l its density per s (taken from the
 normal law): James and Stein's factor keeps that noise out of laws that need no correction. Summing the recursion,
-|share of hits − τ_l| ≤ |θ_l|/(γ n) at every level: coverage is right in the long run against any sequence for which θ
+|mean of h_l − τ_l| ≤ |θ_l|/(γ n) at every level: coverage is right in the long run against any sequence for which θ
 stays bounded. It does if |y − q_l| ≤ B s: with θ* − v/θ* = B, a shift is at most θ* + γ outwards and (2 d + 1)(θ* + γ)
 inwards, d the level's rank from the median (docs/math/calibration.md). Sorting instead would hand one level's hits to
 another, and levels that crossed, at an atom say, would push each other apart for ever.
@@ -62,6 +63,13 @@ def half_width(q: Array, levels: Array | np.ndarray = LEVELS) -> Array:
     return (high - low) / 2
 
 
+def _noise(rate: Array | float, levels: Array) -> Array:
+    """v (K,), the variance of shifts that a right law needs none of."""
+    z = ndtri(levels)
+    density = _HALF_WIDTH / np.sqrt(2 * np.pi) * jnp.exp(-0.5 * z * z)
+    return rate * levels * (1 - levels) / (2 * density)
+
+
 def apply(state: State, q: Array, rate: Array | float = RATE, levels: Array | np.ndarray = LEVELS) -> Array:
     """Calibrated quantiles (K,) that do not cross, in the unit of ``q``; ``rate`` is the one of :func:`update`.
 
@@ -69,19 +77,57 @@ def apply(state: State, q: Array, rate: Array | float = RATE, levels: Array | np
     >>> bool((apply(init(), q) == q).all())
     True
     """
-    z = ndtri(jnp.asarray(levels, q.dtype))
-    density = _HALF_WIDTH / np.sqrt(2 * np.pi) * jnp.exp(-0.5 * z * z)
-    noise = rate * levels * (1 - levels) / (2 * density)
+    noise = _noise(rate, jnp.asarray(levels, q.dtype))
     real = jnp.clip(1 - noise / jnp.maximum(state.theta**2, 1e-30), 0.0, 1.0)
     return _uncross(q + half_width(q, levels) * real * state.theta, levels)
 
 
+def _rank(levels: Array | np.ndarray, dtype: jnp.dtype) -> Array:
+    """(K,) places of the levels, counted from the one nearest to one half."""
+    return jnp.arange(len(levels)) - jnp.argmin(jnp.abs(jnp.asarray(levels, dtype) - 0.5))
+
+
 def _uncross(q: Array, levels: Array | np.ndarray) -> Array:
     """Running maxima of ``q`` (K,) upwards and minima downwards from the level nearest to one half."""
-    rank = jnp.arange(len(q)) - jnp.argmin(jnp.abs(jnp.asarray(levels, q.dtype) - 0.5))
+    rank = _rank(levels, q.dtype)
     above = jax.lax.cummax(jnp.where(rank < 0, -jnp.inf, q))
     below = jax.lax.cummin(jnp.where(rank > 0, jnp.inf, q), reverse=True)
     return jnp.where(rank < 0, below, above)
+
+
+def hits(
+    state: State, issued: Array, y: Array, rate: Array | float = RATE, levels: Array | np.ndarray = LEVELS
+) -> Array:
+    """Hits h (K,) of the quantiles ``issued`` (K,) by the outcome ``y`` (): 1{y ≤ q_l}, and in between at an atom.
+
+    Let q_i = … = q_j = y. The outcome is on an atom whose ends F(y−) and F(y) the grid knows to half a cell: a midway
+    between τ_{i−1} and τ_i, b between τ_j and τ_{j+1} (0 and 1 beyond the grid). Its randomised transform
+    U' = a + U (b − a), U uniform, is uniform under a law with these ends (Smith 1985), and
+
+        h_l = P(U' ≤ τ_l) = (τ_l − a)/(b − a),   i ≤ l ≤ j,
+
+    is then τ_l on average: such levels stay where they are, where plain hits push them all off the atom. A level counts
+    as on the atom if it is not shifted, θ_l² ≤ v_l. One that is and yet shares y, because its crossing was undone,
+    takes h of its neighbour towards the median, which set its quantile: the hits of levels that crossed must not
+    differ, or they would push each other apart for ever (docs/math/calibration.md).
+
+    >>> law = jnp.asarray(np.where(LEVELS < 0.275, 0.0, 1.0))
+    >>> hits(init(), law, jnp.asarray(0.0))[:8].round(2).tolist()
+    [0.02, 0.04, 0.09, 0.18, 0.36, 0.55, 0.73, 0.91]
+    """
+    levels = jnp.asarray(levels, issued.dtype)
+    rank = _rank(levels, issued.dtype)
+    tied = y == issued
+    edges = jnp.concatenate([jnp.zeros(1, levels.dtype), (levels[1:] + levels[:-1]) / 2, jnp.ones(1, levels.dtype)])
+    low, high = jnp.where(tied, edges[:-1], 1.0).min(), jnp.where(tied, edges[1:], 0.0).max()
+    share = (levels - low) / jnp.where(high > low, high - low, 1.0)
+    still = tied & (state.theta**2 <= _noise(rate, levels))
+    first = tied & ~jnp.where(rank > 0, jnp.roll(tied, 1), (rank < 0) & jnp.roll(tied, -1))
+    # Levels that are neither take what the running extremum brings them from the median's side.
+    known, value = still | first, jnp.where(still, share, 1.0)
+    above = jax.lax.cummax(jnp.where(known & (rank >= 0), value, -jnp.inf))
+    below = jax.lax.cummin(jnp.where(known & (rank <= 0), value, jnp.inf), reverse=True)
+    return jnp.where(tied, jnp.where(rank < 0, below, above), y <= issued)
 
 
 def update(
@@ -97,7 +143,7 @@ def update(
     ``adaptive`` multiplies a level's rate by up to ``BOOST`` while its recent hits are off by more than chance.
     """
     levels = jnp.asarray(levels, issued.dtype)
-    error = levels - (y <= issued)
+    error = levels - hits(state, issued, y, rate, levels)
     drift = state.drift + DRIFT_RATE * (error - state.drift)
     # Standard deviation of an exponential average of Bernoulli errors: a miss beyond two of them is real.
     chance = jnp.sqrt(levels * (1 - levels) * DRIFT_RATE / (2 - DRIFT_RATE))

@@ -3,8 +3,9 @@
     python benchmarks/ablation.py --split synth_public
     python benchmarks/ablation.py --split public --ids energy_load_rte --variants "without A" "all flows reset"
 
-A variant leaves out a branch, or changes how alarms, calibration, geometry or the emergency rule act. Its score is that
-of the last 40 % of every series against the full ensemble's, in per cent: above zero, the part is worth having.
+A variant leaves out a branch, a member or the stack, or changes how alarms, calibration, geometry or the emergency rule
+act. Its score is that of the last 40 % of every series against the full ensemble's, in per cent: above zero, the part
+is worth having. With --laws, members' laws are kept in a folder and read from there: right while the code is the same.
 """
 
 import argparse
@@ -22,21 +23,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from sklearn.utils import check_random_state
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import common
 from benchmarks.accuracy import WIDTH
 from usp_sklearn import JKOPredictor, sliding_window
-from usp_sklearn.core import calibration, engine, flows, orchestrator, pipeline
-from usp_sklearn.kernels.law import LEVELS
+from usp_sklearn.core import calibration, engine, flows, orchestrator, pipeline, stack
+from usp_sklearn.kernels.law import LEVELS, Law
 from usp_sklearn.runtime import precision
 
 CHUNK, PAD = 512, 1024
 
 
 class Stored(NamedTuple):
-    """Laws of all members along a series (T, M, K), who took part, alarms, emergencies, outcomes, last values."""
+    """Laws of all members but the stack along a series (T, M, K), who took part, alarms, emergencies, outcomes, last
+    values."""
 
     q: np.ndarray
     alive: np.ndarray
@@ -50,6 +53,8 @@ class Variant(NamedTuple):
     """What differs from the full ensemble."""
 
     branches: str = "ABCD"
+    without: str = ""
+    stack: bool = True
     resets: tuple[bool, ...] | None = None
     rate: float = calibration.RATE
     firm: bool = True
@@ -62,6 +67,7 @@ VARIANTS = {
     "full": Variant(),
     **{f"without {b}": Variant(branches="ABCD".replace(b, "")) for b in "ABCD"},
     **{f"{b} alone": Variant(branches=b) for b in "ABCD"},
+    "no stack": Variant(stack=False),
     "all flows reset": Variant(resets=(True,) * flows.N_FLOWS),
     "no reset": Variant(resets=(False,) * flows.N_FLOWS),
     "no calibration": Variant(rate=0.0),
@@ -72,6 +78,7 @@ VARIANTS = {
     "emergency tilt": Variant(emergency="tilt"),
     "emergency force": Variant(emergency="force"),
 }
+MEMBERS = {f"without {m}": Variant(without=m) for m in JKOPredictor.MEMBERS}
 
 
 @partial(jax.jit, static_argnums=0)
@@ -82,7 +89,8 @@ def _capture(spec: pipeline.Spec, params: Any, state: pipeline.State, raw: Any, 
         members, alive, issued = pipeline.law_of(spec, params, state, prepared)
         state, _ = pipeline.issue(spec, params, state, prepared)
         state, record = pipeline.learn(spec, params, state, target)
-        return state, (members.q, alive, record.regime_changed, issued.emergency)
+        own = len(spec.own)
+        return state, (members.q[:own], alive[:own], record.regime_changed, issued.emergency)
 
     def guarded(state: pipeline.State, item: Any) -> Any:
         index, *rest = item
@@ -102,7 +110,9 @@ def capture(y: np.ndarray, season: int | None, known: int) -> Stored:
     head = slice(max(0, known // 2 - engine.FIT_ROWS[-1]), known // 2)
     rows = engine.bucket(head.stop - head.start, engine.FIT_ROWS)
     mask, outcome = np.arange(rows) < head.stop - head.start, np.resize(target[head], rows)
-    state = pipeline.fit(spec, params, engine.raw(layout, X[head], rows), outcome, mask, jax.random.key(0))
+    # The seed that the estimator draws, so that its nets start alike.
+    key = jax.random.key(int(check_random_state(model.random_state).randint(np.iinfo(np.int32).max)))
+    state = pipeline.fit(spec, params, engine.raw(layout, X[head], rows), outcome, mask, key)
     parts = []
     for start in range(0, len(X), CHUNK):
         part = slice(start, start + CHUNK)
@@ -128,59 +138,81 @@ class _Stage:
     apply = staticmethod(calibration.apply)
 
 
-@partial(jax.jit, static_argnames=("variant", "members"))
-def _replay(stored: Stored, params: Any, variant: Variant, members: tuple[tuple[str, str], ...]) -> Any:
-    names = [b for b, _ in members]
-    prior = np.array([1 / (len(set(names)) * names.count(b)) for b in names])
-    tilt = np.array([orchestrator.TILT if b == "D" else 1.0 for b in names])
-    only = np.array([float(b == "D") for b in names])
+@partial(jax.jit, static_argnames="variant")
+def _replay(stored: Stored, params: Any, prior: Any, of_d: Any, variant: Variant) -> Any:
+    nobody = orchestrator.Orchestrator(*[None] * len(orchestrator.Orchestrator._fields))
 
     def step(carry: Any, item: Stored) -> Any:
-        flow, shift, grid = carry
-        w = flows.weights(flow, item.alive)
+        flow, stacking, shift, grid = carry
+        q, alive = item.q, item.alive
+        if variant.stack:
+            plain = Law(q, jnp.zeros((len(q), 2)), jnp.zeros((len(q), 2)))
+            law, alive = orchestrator.stacked(nobody._replace(stack=stacking), plain, alive, item.last)
+            q = law.q
+        w = flows.weights(flow, alive)
         if variant.emergency != "off":
-            moved = tilt[:, None] * w if variant.emergency == "tilt" else jnp.broadcast_to(only[:, None], w.shape)
+            tilted = jnp.where(of_d > 0, orchestrator.TILT, 1.0)[:, None] * w
+            moved = tilted if variant.emergency == "tilt" else jnp.broadcast_to(of_d[:, None], w.shape)
             w = jnp.where(item.emergency, moved / moved.sum(0), w)
-        mixed = jnp.sort((w * item.q).sum(0))
-        calibrated = _Stage.apply(shift, mixed, variant.rate)
-        q = calibration.round_about(calibration.grid_step(grid), item.last, calibrated, inner=variant.rounds)
+        calibrated = _Stage.apply(shift, jnp.sort((w * q).sum(0)), variant.rate)
+        out = calibration.round_about(calibration.grid_step(grid), item.last, calibrated, inner=variant.rounds)
         flow = flows.update(
-            flow, item.q, item.y, params.tau, params.lam, params.epsilon, 1.0, variant.geometry, active=item.alive
+            flow, q, item.y, params.tau, params.lam, params.epsilon, 1.0, variant.geometry, active=alive
         )
         flow = flows.reset(flow, item.alarm, variant.geometry)
+        if variant.stack:
+            stacking = stack.update(stacking, item.q, item.alive, item.y, last=item.last)
         shift = calibration.update(shift, calibrated, item.y, variant.rate)
-        return (flow, shift, calibration.observe(grid, item.y)), q
+        return (flow, stacking, shift, calibration.observe(grid, item.y)), out
 
-    start = flows.init(jnp.asarray(prior)), calibration.init(), calibration.init_grid()
+    stacking = stack.init(stored.q.shape[1], stored.q.dtype) if variant.stack else None
+    start = flows.init(prior), stacking, calibration.init(), calibration.init_grid()
     return jax.lax.scan(step, start, stored)[1]
 
 
 def replay(stored: Stored, variant: Variant) -> np.ndarray:
     """Quantiles (T, 25) that the variant issues along the series."""
     model = JKOPredictor()
-    every = engine.spec(model._layout(WIDTH, 1)).members
-    kept = [i for i, (branch, _) in enumerate(every) if branch in variant.branches]
+    spec = engine.spec(model._layout(WIDTH, 1))
+    kept = [i for i, (b, m) in enumerate(spec.own) if b in variant.branches and f"{b}.{m}" != variant.without]
+    spec = spec._replace(own=tuple(spec.own[i] for i in kept), stack=variant.stack and len(kept) > 1)
     part = stored._replace(q=stored.q[:, kept], alive=stored.alive[:, kept])
-    # What comes after the end is cut off again: few lengths, few compilations.
+    of_d = np.array([float(b == "D") for b, _ in spec.members])
+    # What comes after the end is cut off again: few lengths, few compilations. Who takes part costs none.
     length = len(stored.y)
     padded = jax.tree.map(lambda x: x[np.minimum(np.arange(-(-length // PAD) * PAD), length - 1)], part)
+    shape = variant._replace(branches="", without="", stack=spec.stack)
     with _patched(variant), precision():
-        out = _replay(padded, model._params(), variant, tuple(every[i] for i in kept))
+        out = _replay(padded, model._params(), orchestrator._prior(spec), of_d, shape)
     return np.asarray(out)[:length]
 
 
-def one_series(job: tuple[str, str, str, tuple[str, ...]]) -> tuple[str, dict[str, float]]:
+def _laws(folder: Path | None, series: str, *args: Any) -> Stored:
+    """:func:`capture`, once per series and ``folder``."""
+    file = None if folder is None else folder / f"{series}.npz"
+    if file is not None and file.exists():
+        with np.load(file) as known:
+            return Stored(**known)
+    stored = capture(*args)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(file, **stored._asdict())
+    return stored
+
+
+def one_series(job: tuple[str, str, str, Path | None, tuple[str, ...]]) -> tuple[str, dict[str, float]]:
     """Mean pinball loss of each variant on one series."""
-    series, split, bench, wanted = job
+    series, split, bench, folder, wanted = job
     scorer = common.load_scorer(Path(bench))
     data, meta = scorer.load(split)
     y, first = data[series], scorer.first_test(len(data[series]))
     season = int(meta.loc[series, "season"])
     with precision():
-        stored = capture(y, season if season > 1 and 3 * season < first else None, first - WIDTH)
+        stored = _laws(folder, series, y, season if season > 1 and 3 * season < first else None, first - WIDTH)
     at = [int(np.argmin(np.abs(LEVELS - u))) for u in scorer.LEVELS]
     test = slice(first - WIDTH, None)
-    return series, {v: scorer.pinball(stored.y[test], replay(stored, VARIANTS[v])[test][:, at]).mean() for v in wanted}
+    every = VARIANTS | MEMBERS
+    return series, {v: scorer.pinball(stored.y[test], replay(stored, every[v])[test][:, at]).mean() for v in wanted}
 
 
 def _start_worker(cores: Any, cache: str) -> None:
@@ -194,25 +226,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--split", default="synth_public")
     parser.add_argument("--ids", nargs="*", help="only these series")
-    parser.add_argument("--variants", nargs="*", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--variants", nargs="*", choices=[*VARIANTS, *MEMBERS], default=[*VARIANTS, *MEMBERS])
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--laws", type=Path, help="folder to keep the members' laws in")
     parser.add_argument("--bench", help="folder with score.py and the data (default: $USP_BENCH, ../shared/bench)")
     args = parser.parse_args()
     bench = common.bench_path(args.bench)
     ids = [u for u in common.load_scorer(bench).load(args.split)[0] if not args.ids or u in args.ids]
     wanted = tuple(dict.fromkeys(["full", *args.variants]))
+    folder = None if args.laws is None else args.laws / args.split
     context = multiprocessing.get_context("spawn")
     cores = context.Queue()
     for core in range(args.jobs):
         cores.put(core)
     initargs = (cores, str(common.RESULTS / ".xla-cache"))
     with ProcessPoolExecutor(args.jobs, mp_context=context, initializer=_start_worker, initargs=initargs) as pool:
-        rows = dict(pool.map(one_series, [(u, args.split, str(bench), wanted) for u in ids]))
+        rows = dict(pool.map(one_series, [(u, args.split, str(bench), folder, wanted) for u in ids]))
     losses = pd.DataFrame(rows).T
     change = np.log(losses.div(losses["full"], axis=0))
     print(f"{len(losses)} series of {args.split}: change of the score against the full ensemble, %")
-    table = pd.DataFrame({"mean %": 100 * np.expm1(change.mean()), "worse on": (change > 0).sum()})
-    print(table.drop("full").round(3).to_string())
+    table = pd.DataFrame({"mean %": 100 * np.expm1(change.mean()), "worse on": (change > 0).sum()}).round(3)
+    for part in (VARIANTS, MEMBERS):
+        if shown := [v for v in wanted if v in part and v != "full"]:
+            print(table.loc[shown].to_string(), end="\n\n")
 
 
 if __name__ == "__main__":

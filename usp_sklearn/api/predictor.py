@@ -218,4 +218,4 @@ class JKOPredictor(BasePredictor):
 
     def _layout(self, width: int, horizon: int, multi: bool = False) -> engine.Layout:
         layout = super()._layout(width, horizon, multi)
-        return layout._replace(stack=bool(self.stack) and len(layout.members) > 1)
+        return layout._replace(stack=bool(self.stack) and len(layout.members) > 1 and not multi)

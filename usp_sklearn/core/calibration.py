@@ -70,14 +70,21 @@ def _noise(rate: Array | float, levels: Array) -> Array:
     return rate * levels * (1 - levels) / (2 * density)
 
 
-def apply(state: State, q: Array, rate: Array | float = RATE, levels: Array | np.ndarray = LEVELS) -> Array:
+def apply(
+    state: State,
+    q: Array,
+    rate: Array | float = RATE,
+    levels: Array | np.ndarray = LEVELS,
+    ahead: Array | float = 1.0,
+) -> Array:
     """Calibrated quantiles (K,) that do not cross, in the unit of ``q``; ``rate`` is the one of :func:`update`.
 
     >>> q = jnp.linspace(-1.0, 1.0, len(LEVELS))
     >>> bool((apply(init(), q) == q).all())
     True
     """
-    noise = _noise(rate, jnp.asarray(levels, q.dtype))
+    # Hits of outcomes h steps away hang together over h rows, which makes their noise h times as large.
+    noise = ahead * _noise(rate, jnp.asarray(levels, q.dtype))
     real = jnp.clip(1 - noise / jnp.maximum(state.theta**2, 1e-30), 0.0, 1.0)
     return _uncross(q + half_width(q, levels) * real * state.theta, levels)
 

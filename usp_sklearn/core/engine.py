@@ -138,7 +138,9 @@ def fit(
     mask = np.arange(rows) < head.stop - head.start
     target = y[head][np.arange(rows) % (head.stop - head.start)]
     given = raw(layout, X[head], rows, None if experts is None else experts[head])
-    state = _programs(layout).fit(spec(layout), params, given, target, mask, jax.random.key(seed))
+    state = _programs(layout).fit(
+        spec(layout), params, given, target, mask, jax.random.key(seed), np.int32(layout.horizon)
+    )
     engine, _, telemetry = walk(Engine(Shape(layout), state, y[:0]), params, X, y, experts)
     return engine, telemetry
 

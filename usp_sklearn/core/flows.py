@@ -167,13 +167,16 @@ def update(
     active: Array | None = None,
     levels: Array | np.ndarray = LEVELS,
     share: Array | float = 1.0,
+    ahead: Array | float = 1.0,
 ) -> State:
     """Score the stored ``quantiles`` (M, K) at ``levels`` (K,) against the outcome ``y`` () and move the weights.
 
     ``tau`` multiplies every flow's rate, ``lam`` is the price of leaving the prior, ``share`` multiplies the
     prior's pull, ``epsilon`` and ``sigma`` set the regularisation of ``geometry="sinkhorn"``, which replaces
     every flow by one Sinkhorn step on losses pooled over levels. Sleeping members keep their share.
+    Outcomes ``ahead`` steps away bring losses that hang together over as many steps and tell as much as one.
     """
+    tau = tau / ahead
     awake, quantiles = _sanitise(state, quantiles, active)
     levels = jnp.asarray(levels, quantiles.dtype)
     rho = _flow_weights(state, awake)
@@ -186,7 +189,7 @@ def update(
     else:
         logits, converged = _graph(state, rho, z, cost, awake, tau, lam, share), jnp.ones((), bool)
     moved = state._replace(logits=logits, mass=jnp.exp(logits), scale=scale, cost=cost, converged=converged)
-    moved = _bernstein(moved, mix, mixes, y, levels)
+    moved = _bernstein(moved, mix, mixes, y, levels, ahead)
     return moved._replace(energy=_energy(moved, z, lam))
 
 
@@ -272,14 +275,14 @@ def _trim(state: State, logits: Array) -> Array:
     return jnp.where(real, jnp.maximum(logits, -FLOOR), -jnp.inf)
 
 
-def _bernstein(state: State, mix: Array, mixes: Array, y: Array, levels: Array) -> State:
+def _bernstein(state: State, mix: Array, mixes: Array, y: Array, levels: Array, ahead: Array | float) -> State:
     """Second-order aggregation of the flows' ``mixes`` (F, K), in units of the running loss."""
     unit = jnp.where(state.scale[0] > 0, state.scale[0], 1.0)
     gain = jnp.clip(((y <= mix) - levels) * (mix - mixes) / unit, -CAP, CAP)
-    spread = jnp.maximum(state.spread, jnp.abs(gain))
-    variance = state.variance + gain**2
+    spread = jnp.maximum(state.spread, ahead * jnp.abs(gain))
+    variance = state.variance + ahead * gain**2
     rate = jnp.minimum(0.5 / jnp.maximum(spread, 1e-12), jnp.sqrt(np.log(N_FLOWS) / jnp.maximum(variance, 1e-12)))
-    regret = state.regret + 0.5 * (gain * (1 - rate * gain) - spread * (rate * gain < -0.5))
+    regret = state.regret + 0.5 * (gain * (1 - rate * ahead * gain) - spread * (rate * gain < -0.5))
     sharp = jax.nn.softmax(jnp.log(rate) + rate * regret, axis=0)
     blend = (1 - SMOOTHING) * sharp + SMOOTHING * sharp.mean(1, keepdims=True)
     return state._replace(blend=blend, regret=regret, variance=variance, spread=spread)

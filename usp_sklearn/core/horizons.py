@@ -38,11 +38,12 @@ _ROWS: Any = Raw(None, 1, None, None, 1)
 
 
 @partial(jax.jit, static_argnums=0)
-def fit(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array) -> Ladder:
-    """:func:`pipeline.train` of every horizon; ``y`` is (n, H), level columns of ``raw`` are (n, H, …)."""
+def fit(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array, longest: Array) -> Ladder:
+    """:func:`pipeline.train` of horizons 1 … ``longest``; ``y`` is (n, H), level columns of ``raw`` are (n, H, …)."""
     n = y.shape[1]
-    train = jax.vmap(partial(pipeline.train, spec, params), in_axes=(_ROWS, 1, None, 0), out_axes=_STATE)
-    return Ladder(train(raw, y, mask, jax.random.split(key, n)), copula.init(n, spec.queue, y.dtype))
+    train = jax.vmap(partial(pipeline.train, spec, params), in_axes=(_ROWS, 1, None, 0, 0), out_axes=_STATE)
+    ahead = longest - n + 1 + jnp.arange(n)
+    return Ladder(train(raw, y, mask, jax.random.split(key, n), ahead), copula.init(n, spec.queue, y.dtype))
 
 
 @partial(jax.jit, static_argnums=0)

@@ -147,7 +147,14 @@ def emergency(params: Params, state: Orchestrator, identification: Identificatio
 
 
 def combine(
-    spec: "Spec", params: Params, state: Orchestrator, members: Law, alive: Array, alarm: Array, last: Array
+    spec: "Spec",
+    params: Params,
+    state: Orchestrator,
+    members: Law,
+    alive: Array,
+    alarm: Array,
+    last: Array,
+    ahead: Array,
 ) -> tuple[Law, Array, Array]:
     """Issued law, its quantiles before rounding to the series' grid, and the branches' weights (4,)."""
     weights = flows.weights(state.flow, alive)
@@ -163,7 +170,7 @@ def combine(
         mixed = laws.mix_cdf(members, weights.mean(1))
     else:
         mixed = laws.barycentre(members, weights)
-    calibrated = calibration.apply(state.calibration, mixed.q, params.calibration)
+    calibrated = calibration.apply(state.calibration, mixed.q, params.calibration, ahead=ahead)
     q = calibration.round_about(state.grid_step, last, calibrated)
     law = Law(q, mixed.tail_scale, mixed.tail_index)
     return law, calibrated, _by_branch(spec, weights.mean(1))
@@ -211,6 +218,7 @@ def learn(
         sigma / state.size,
         spec.geometry,
         active=alive,
+        ahead=row.steps,
     )
     flow = jax.tree.map(lambda new, old: jnp.where(frozen, old, new), flow, state.flow)
     flow = flows.reset(flow, record.alarm, spec.geometry)

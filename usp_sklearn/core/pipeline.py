@@ -136,7 +136,14 @@ def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tupl
         members, alive = orchestrator.stacked(state.orchestrator, members, alive, prepared.local.last)
     emergency = orchestrator.emergency(params, state.orchestrator, prepared.identification)
     issued, calibrated, weights = orchestrator.combine(
-        spec, params, state.orchestrator, members, alive, emergency, prepared.local.last
+        spec,
+        params,
+        state.orchestrator,
+        members,
+        alive,
+        emergency,
+        prepared.local.last,
+        state.stats.ahead,
     )
     return members, alive, Issued(issued, calibrated, weights, emergency)
 
@@ -247,13 +254,14 @@ def predict(spec: Spec, params: Params, state: State, raw: Raw) -> Issued:
     return jax.vmap(lambda r: law_of(spec, params, state, prepare(spec, params, r))[2])(raw)
 
 
-def train(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array) -> State:
+def train(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array, ahead: Array) -> State:
     """Train what cannot be learned step by step, on rows with a leading axis (padded; ``mask`` marks the real).
+    Outcomes are ``ahead`` () steps away.
 
     The caller then walks the training rows through :func:`walk`, which trains the recursive members and
     the weights on laws issued before their outcomes.
     """
-    stats = window.measure(raw, y, mask)
+    stats = window.measure(raw, y, mask, ahead)
     prepared = jax.vmap(partial(prepare, spec, params))(raw)
     rows = jax.vmap(_row, in_axes=(0, None))(prepared, stats)
     keys = jax.random.split(key, (len(spec.branches), 2))

@@ -45,6 +45,20 @@ class Row(NamedTuple):
     """(S,) log-signature features of the lifted window (empty when no branch asks for them)"""
     volatility: Array
     """(V,) log of local mean |Δy| at several rates, relative to scale"""
+    reach: Array | None = None
+    """() mean |y_{t+h} − y_t| over mean |Δy|, what the horizon does to the size of a move; None for one"""
+    ahead: Array | None = None
+    """() steps ahead of the outcome, h: errors of h neighbouring rows overlap and count as one; None for one"""
+
+    @property
+    def steps(self) -> Array:
+        """() h."""
+        return jnp.ones_like(self.scale) if self.ahead is None else self.ahead
+
+    @property
+    def unit(self) -> Array:
+        """() size of an outcome's move, units of the series: with it every horizon looks alike to a prior."""
+        return self.scale if self.reach is None else self.scale * self.reach
 
 
 class Info(NamedTuple):

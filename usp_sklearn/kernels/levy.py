@@ -18,7 +18,7 @@ from . import empirical, linear, lockstep, stable
 from .contract import Branch, Config, Info, Row, fine
 from .law import INDEX_MAX, INDEX_MIN, Law, affine
 from .linear import Linear
-from .regression import Tuning
+from .regression import Tuning, overlapping
 
 MEMBERS = ("long", "stable", "gaps")
 FORGET, RIDGE, HUBER, POWER = (0.999, 0.9998, 0.9998), (30.0, 10.0, 3.0), (2.0, 3.0, 3.0), (2.0, 0.0, 1.0)
@@ -64,12 +64,14 @@ def init(config: Config, key: Array) -> Levy:
 
 
 def fit(state: Levy, rows: Row, targets: Array, mask: Array, key: Array) -> tuple[Levy, Info]:
-    """Set the unit of errors; everything else in this branch is learned step by step."""
+    """Set the unit of errors and the strength of the priors; everything else is learned step by step."""
     real = mask.astype(targets.dtype)
     unit = (jnp.abs(targets - rows.last) * real).sum() / jnp.maximum(real.sum(), 1)
     unit = jnp.where(unit > 0, unit, rows.scale[0])
-    members = jax.vmap(linear.rescale, in_axes=(0, None))(state.members, unit)
-    return state._replace(members=members), fine(unit)
+    tuning = overlapping(state.tuning, rows)
+    fresh = jax.vmap(lambda ridge: linear.init(state.allowed.shape[1], ridge, targets.dtype))(tuning.ridge)
+    members = jax.vmap(linear.rescale, in_axes=(0, None, None))(fresh, unit, rows.steps[0])
+    return state._replace(members=members, tuning=tuning), fine(unit)
 
 
 def _innovation(members: Linear, pure: Array, steps: Array) -> Law:

@@ -33,22 +33,22 @@ def init(p: int, ridge: Array | float, dtype: jnp.dtype) -> Linear:
     return Linear(regression.init(p, ridge, dtype), scale.init(one), empirical.init(dtype=dtype))
 
 
-def rescale(state: Linear, unit: Array) -> Linear:
-    """Tell an untrained member the size of the series' increments, series units."""
-    return state._replace(scale=scale.init(unit))
+def rescale(state: Linear, unit: Array, ahead: Array | float = 1.0) -> Linear:
+    """Tell an untrained member the size of the outcomes' moves, series units, and how many steps ahead they are."""
+    return state._replace(scale=scale.init(unit, ahead))
 
 
 def predict(state: Linear, x: Array, row: Row) -> tuple[Array, Array]:
     """Location and size of the next value's law, series units."""
     move = jnp.clip(state.regression.coef @ jnp.clip(x, -CLIP, CLIP), -REACH, REACH)
-    return row.last + row.scale * move, scale.predict(state.scale, row)
+    return row.last + row.unit * move, scale.predict(state.scale, row)
 
 
 def update(state: Linear, x: Array, row: Row, target: Array, tuning: Tuning, steps: Array) -> Linear:
     """Learn one outcome ``target``, series units; ``steps`` counts the outcomes before it."""
     loc, size = predict(state, x, row)
     error = target - loc
-    move = jnp.clip((target - row.last) / row.scale, -CLIP, CLIP)
+    move = jnp.clip((target - row.last) / row.unit, -CLIP, CLIP)
     return Linear(
         regression.update(state.regression, jnp.clip(x, -CLIP, CLIP), move, tuning),
         scale.update(state.scale, row, error),

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from .contract import Row
+
 GROWTH = 1e4
 
 
@@ -22,6 +24,13 @@ class Tuning(NamedTuple):
     ridge: Array
     huber: Array
     power: Array
+
+
+def overlapping(tuning: Tuning, rows: Row) -> Tuning:
+    """``tuning`` for outcomes h steps ahead: h neighbouring errors overlap and tell as much as one, so the prior weighs
+    h times as much and memory reaches √h times further."""
+    h = rows.steps.reshape(-1)[0]
+    return tuning._replace(ridge=tuning.ridge * h, forget=1 - (1 - tuning.forget) / jnp.sqrt(h))
 
 
 class Regression(NamedTuple):

@@ -31,11 +31,14 @@ class Scale(NamedTuple):
     count: Array
 
 
-def init(unit: Array) -> Scale:
-    """Head that starts as the mean of its EWMAs; ``unit`` () is the first guess of |e|, series units."""
+def init(unit: Array, ahead: Array | float = 1.0) -> Scale:
+    """Head that starts as the mean of its EWMAs; ``unit`` () is the first guess of |e|, series units.
+
+    Errors ``ahead`` steps away overlap: the prior weighs so many times as much.
+    """
     dtype = unit.dtype
     coef = jnp.zeros(N_FEATURES, dtype).at[1 : 1 + len(RATES)].set(0.9 / len(RATES))
-    cov = jnp.eye(N_FEATURES, dtype=dtype) / RIDGE
+    cov = jnp.eye(N_FEATURES, dtype=dtype) / (RIDGE * ahead)
     return Scale(jnp.full(1 + len(RATES), unit, dtype), coef, cov, jnp.zeros((), dtype))
 
 

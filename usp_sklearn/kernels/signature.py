@@ -19,7 +19,7 @@ from .contract import Branch, Config, Info, Row, fine
 from .law import Law, affine, from_quantiles
 from .lifts import lift
 from .linear import Linear
-from .regression import Tuning
+from .regression import Tuning, overlapping
 from .replay import Replay
 from .window import AVERAGES, VOLATILITY_RATES
 
@@ -34,11 +34,11 @@ LAGS = (*range(16), 19, 23, 30)
 
 
 class Signature(NamedTuple):
-    """The ridge member, training spread of each log-signature feature (S,), chosen ridge, law of z, outcomes seen."""
+    """The ridge member, training spread of each log-signature feature (S,), how it learns, law of z, outcomes seen."""
 
     member: Linear
     spread: Array
-    ridge: Array
+    tuning: Tuning
     innovation: Law
     steps: Array
     net: Replay | None
@@ -85,8 +85,8 @@ def init(config: Config, key: Array) -> Signature:
     """Untrained branch; ``key`` starts the net."""
     dtype = jnp.result_type(float)
     s = size(config.width, config.depth)
-    ridge = jnp.asarray(TUNING.ridge, dtype)
-    member = linear.init(s + len(AVERAGES) + config.n_level + config.n_exog + 1, ridge, dtype)
+    tuning = Tuning(*(jnp.asarray(v, dtype) for v in TUNING))
+    member = linear.init(s + len(AVERAGES) + config.n_level + config.n_exog + 1, tuning.ridge, dtype)
     steps = jnp.zeros((), jnp.int32)
     lags = sum(lag < config.width - 1 for lag in LAGS)
     p = lags + len(AVERAGES) + config.n_level + config.n_exog + len(VOLATILITY_RATES) + 4 + s
@@ -94,7 +94,7 @@ def init(config: Config, key: Array) -> Signature:
     net = replay.init(p, key) if "net" in chosen else None
     shown = jnp.asarray([MEMBERS.index(m) for m in chosen], jnp.int32)
     spread, echo = jnp.ones(s, dtype), jnp.zeros(2, dtype)
-    return Signature(member, spread, ridge, _innovation(member, steps), steps, net, echo, shown)
+    return Signature(member, spread, tuning, _innovation(member, steps), steps, net, echo, shown)
 
 
 def _squash(x: Array) -> Array:
@@ -105,7 +105,7 @@ def _inputs(state: Signature, row: Row, loc: Array, size: Array) -> Array:
     """What the net sees (p,): lags, gaps, covariates, log-signatures, volatilities, what the ridge says and missed."""
     lags = row.increments[np.array([lag for lag in LAGS if lag < row.increments.shape[0]])]
     own = jnp.stack([(loc - row.last) / size, *state.echo])
-    relative = jnp.clip(jnp.log(size / row.scale), -4, 4)
+    relative = jnp.clip(jnp.log(size / row.unit), -4, 4)
     signs = row.signature / state.spread
     squashed = _squash(jnp.concatenate([lags, row.gaps, row.exog, own, signs]))
     return jnp.concatenate([squashed, row.volatility, relative[None]])
@@ -143,25 +143,25 @@ def fit(state: Signature, rows: Row, targets: Array, mask: Array, key: Array) ->
     spread = jnp.sqrt((rows.signature**2 * real[:, None]).sum(0) / count)
     state = state._replace(spread=jnp.maximum(spread, 1e-3))
     x = jnp.clip(jax.vmap(features, in_axes=(None, 0))(state, rows), -linear.CLIP, linear.CLIP)
-    move = jnp.clip((targets - rows.last) / rows.scale, -8, 8)
-    ridges = jnp.asarray(RIDGES, targets.dtype)
+    move = jnp.clip((targets - rows.last) / rows.unit, -8, 8)
+    tuning = overlapping(state.tuning, rows)
+    ridges = jnp.asarray(RIDGES, targets.dtype) * tuning.ridge / TUNING.ridge
     ridge = ridges[jnp.argmin(leave_one_out(x, move, real, ridges))]
     unit = (jnp.abs(targets - rows.last) * real).sum() / count
     unit = jnp.where(unit > 0, unit, rows.scale[0])
-    member = linear.rescale(linear.init(x.shape[1], ridge, x.dtype), unit)
-    return state._replace(member=member, ridge=ridge), fine(unit)
+    member = linear.rescale(linear.init(x.shape[1], ridge, x.dtype), unit, rows.steps[0])
+    return state._replace(member=member, tuning=tuning._replace(ridge=ridge)), fine(unit)
 
 
 def update(state: Signature, row: Row, target: Array) -> tuple[Signature, Info]:
     """One outcome; the law of z follows whenever a block of errors is complete."""
-    tuning = TUNING._replace(ridge=state.ridge)
     x = features(state, row)
     loc, size = linear.predict(state.member, x, row)
     z = (target - loc) / size
     net = state.net
     if net is not None:
         net = replay.update(net, _inputs(state, row, loc, size), z, state.innovation.q, state.steps)
-    member = linear.update(state.member, x, row, target, tuning, state.steps)
+    member = linear.update(state.member, x, row, target, state.tuning, state.steps)
     innovation = lockstep.cond(
         empirical.due(state.steps), lambda: _innovation(member, state.steps), lambda: state.innovation
     )

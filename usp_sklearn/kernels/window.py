@@ -42,9 +42,12 @@ class Local(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Series-level statistics a model learned: long-run mean |Δy|, running range, exogenous location and scale."""
+    """Series-level statistics a model learned: long-run mean |Δy|, mean |y_{t+h} − y_t| over it at the start, h,
+    running range, exogenous location and scale."""
 
     roughness: Array
+    reach: Array
+    ahead: Array
     count: Array
     low: Array
     high: Array
@@ -84,11 +87,12 @@ def standardise(local: Local, stats: Statistics, signature: Array) -> Row:
     scale = jnp.where(scale > 0, scale, 1e-9 * (1.0 + jnp.abs(local.last)))
     exog = jnp.clip((local.exog - stats.exog_mean) / stats.exog_scale, -20, 20)
     volatility = jnp.log(jnp.maximum(local.volatility / scale, 1e-3))
-    return Row(local.last, scale, local.increments / scale, local.gaps / scale, exog, signature, volatility)
+    gaps = local.gaps / scale
+    return Row(local.last, scale, local.increments / scale, gaps, exog, signature, volatility, stats.reach, stats.ahead)
 
 
-def measure(raw: Raw, target: Array, mask: Array) -> Statistics:
-    """Statistics of training rows (leading axis n; ``mask`` marks the real ones)."""
+def measure(raw: Raw, target: Array, mask: Array, ahead: Array | int = 1) -> Statistics:
+    """Statistics of training rows (leading axis n; ``mask`` marks the real ones), outcomes ``ahead`` steps away."""
     real = mask.astype(raw.window.dtype)
     count = jnp.maximum(real.sum(), 1.0)
     last = raw.window[:, -1]
@@ -101,7 +105,12 @@ def measure(raw: Raw, target: Array, mask: Array) -> Statistics:
     low, high = values.min(), values.max()
     low = jnp.minimum(low, jnp.where(mask, target, low).min())
     high = jnp.maximum(high, jnp.where(mask, target, high).max())
-    return Statistics(rough, jnp.minimum(count, MEMORY), low, high, mean, jnp.where(spread > 0, spread, 1.0))
+    moved = (jnp.abs(target - last) * real).sum() / count
+    reach = jnp.clip(jnp.where(rough > 0, moved / jnp.where(rough > 0, rough, 1.0), 1.0), 0.1, 1e3)
+    steps = jnp.asarray(ahead, rough.dtype)
+    return Statistics(
+        rough, reach, steps, jnp.minimum(count, MEMORY), low, high, mean, jnp.where(spread > 0, spread, 1.0)
+    )
 
 
 def learn(stats: Statistics, local: Local) -> Statistics:

@@ -62,7 +62,7 @@ def update(state: Level, anchor: Anchor, row: Row, target: Array) -> Level:
     """Learn one outcome: predictor with bounded influence, scale at the level, volatility, residual with its level."""
     x, f, g = _features(anchor, row)
     scale = jnp.exp(g @ state.shape)
-    error = (target - row.last) / row.scale - f @ state.weights
+    error = (target - row.last) / row.unit - f @ state.weights
     z = jnp.clip(error / scale, -1e3, 1e3)
     v = volatility.level(state.vol)
     u = z / v
@@ -75,7 +75,10 @@ def update(state: Level, anchor: Anchor, row: Row, target: Array) -> Level:
 
 
 def fit(state: Level, anchor: Anchor, rows: Row, targets: Array, mask: Array) -> Level:
-    """Walk the rows once from the fresh ``state``: the residuals kept are honest one-step ones."""
+    """Walk the rows once from the fresh ``state``: the residuals kept are honest ones of laws made before."""
+    # Errors of h neighbouring rows overlap and count as one: the prior weighs h times as much.
+    h = rows.steps[0]
+    state = state._replace(cov=state.cov / h, shape_cov=state.shape_cov / h)
 
     def walk(carry: Level, item: tuple[Row, Array, Array]) -> tuple[Level, None]:
         row, target, real = item
@@ -93,5 +96,5 @@ def law(state: Level, anchor: Anchor, row: Row) -> Law:
     d = (x - state.residuals.mark) / BANDWIDTH
     u = buffers.shrunk(state.residuals, recent * (jnp.exp(-0.5 * d * d) + 1e-3), pooled)
     spread = jnp.exp(g @ state.shape) * volatility.level(state.vol)
-    q = jax.lax.cummax(row.last + row.scale * (f @ state.weights + spread * u))
+    q = jax.lax.cummax(row.last + row.unit * (f @ state.weights + spread * u))
     return continued(q, TAIL_INDEX)

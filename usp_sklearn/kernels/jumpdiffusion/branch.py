@@ -131,6 +131,7 @@ def _measure(rows: Row, targets: Array, mask: Array) -> Place:
 def fit(state: JumpDiffusion, rows: Row, targets: Array, mask: Array, key: Array) -> tuple[JumpDiffusion, Info]:
     """Measure the series and train the nets on the oldest part of the rows; the rest is learned step by step."""
     place = _measure(rows, targets, mask)
+    state = state._replace(drift=drift.init(place.unit.dtype, rows.steps[0]))
     if state.jumps is None:
         return state._replace(place=place), fine(place.unit)
     seen = jnp.cumsum(mask)
@@ -204,8 +205,8 @@ def update(state: JumpDiffusion, row: Row, target: Array) -> tuple[JumpDiffusion
     z = jnp.clip(error / view.sigma, -1e3, 1e3)
     count = state.steps.astype(z.dtype)
     honest = count >= state.trained
-    bank = jax.vmap(volatility.update, in_axes=(0, 0, 0, None, None, None, None, None, None))(
-        _BANKS, state.filter, error, state.place.unit, view.learned, view.local, row.scale, count, honest
+    bank = jax.vmap(volatility.update, in_axes=(0, 0, 0, None, None, None, None, None, None, None))(
+        _BANKS, state.filter, error, state.place.unit, view.learned, view.local, row.scale, count, honest, row.steps
     )
     jumps, errors, status = state.jumps, state.errors, jnp.asarray(Status.OK, jnp.int32)
     if jumps is not None:

@@ -55,9 +55,9 @@ class Drift(NamedTuple):
     log_weight: Array
 
 
-def init(dtype: jnp.dtype) -> Drift:
-    """No drift so far."""
-    start = jax.vmap(lambda ridge: regression.init(N_FEATURES, ridge, dtype))(jnp.asarray(TUNING[1], dtype))
+def init(dtype: jnp.dtype, ahead: Array | float = 1.0) -> Drift:
+    """No drift so far. Errors of outcomes ``ahead`` steps away overlap: the prior weighs so many times as much."""
+    start = jax.vmap(lambda ridge: regression.init(N_FEATURES, ridge, dtype))(ahead * jnp.asarray(TUNING[1], dtype))
     return Drift(start, jnp.asarray(PRIOR, dtype))
 
 
@@ -112,7 +112,7 @@ def update(
     """One outcome; ``sigma`` (2,) scales the likelihood. Nets compete only where ``honest``."""
     seen = (target - row.last) / row.scale
     likelihood = student(seen - moves, (sigma / row.scale)[:, None])
-    log_weight = jax.vmap(reweigh)(state.log_weight, likelihood, honest | ~USES_NETS)
+    log_weight = jax.vmap(reweigh)(state.log_weight, likelihood / row.steps, honest | ~USES_NETS)
     x = jnp.asarray(ALLOWED, seen.dtype) * features(place, row, 50.0)
     wanted = jnp.clip(jnp.stack([seen, seen - net, seen]), -50.0, 50.0)
     tuning = Tuning(*(jnp.asarray(v, seen.dtype) for v in TUNING))

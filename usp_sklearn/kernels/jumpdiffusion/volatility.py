@@ -92,12 +92,13 @@ def update(
     scale: Array,
     count: Array,
     honest: Array,
+    ahead: Array | float = 1.0,
 ) -> Filter:
     """One ``error`` (), units of the series. The learned unit competes only where ``honest``: on rows it was
-    not trained on."""
+    not trained on. Likelihoods of errors ``ahead`` steps away overlap and count as one."""
     f = _units(bank, constant, learned, local)
     each = _each(bank, state, f, scale)
-    log_weight = reweigh(state.log_weight, student(error, each), honest | (jnp.asarray(bank.unit) != 1))
+    log_weight = reweigh(state.log_weight, student(error, each) / ahead, honest | (jnp.asarray(bank.unit) != 1))
     e2 = (error / f) ** 2
     capped = jnp.minimum(e2, bank.cap**2 * state.variance)
     react = bank.react + bank.leverage * (error < 0)

@@ -11,7 +11,14 @@ from typing import Any, TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-ESTIMATORS = ("JKOPredictor", "LevyPredictor", "DGMPredictor", "JumpDiffusionPredictor", "SignaturePredictor")
+ESTIMATORS = (
+    "JKOPredictor",
+    "JKOEnsemble",
+    "LevyPredictor",
+    "DGMPredictor",
+    "JumpDiffusionPredictor",
+    "SignaturePredictor",
+)
 T = TypeVar("T")
 
 
@@ -61,6 +68,8 @@ def estimator_class(name: str) -> Any:
         return PersistencePredictor
     import usp_sklearn
 
+    if name == "JKOEnsemble":
+        return lambda **layout: usp_sklearn.JKOEnsemble(usp_sklearn.JKOPredictor(**layout), random_state=0)
     return getattr(usp_sklearn, name)
 
 

@@ -6,6 +6,7 @@
 from .api.aggregator import JKOAggregator
 from .api.cusum import CUSUMDetector
 from .api.distribution import PredictiveDistribution
+from .api.ensemble import JKOEnsemble
 from .api.holder import HolderTransformer
 from .api.metrics import coverage_score, crps_score, crps_scorer, interval_score, pinball_score, pinball_scorer
 from .api.predictor import (
@@ -29,6 +30,7 @@ __all__ = [
     "DGMPredictor",
     "HolderTransformer",
     "JKOAggregator",
+    "JKOEnsemble",
     "JKOPredictor",
     "JumpDiffusionPredictor",
     "LevyPredictor",

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
@@ -14,13 +13,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import runtime
 from ..core import engine
-from ..core.telemetry import BRANCH_ORDER
 from ..kernels.law import Law
 from .distribution import PredictiveDistribution, check_levels
-from .records import frame, plain, recent
+from .reading import Readings
+from .records import recent
 
 
-class BasePredictor(RegressorMixin, BaseEstimator):
+class BasePredictor(Readings, RegressorMixin, BaseEstimator):
     """Online probabilistic predictor over windows; see :class:`JKOPredictor` for the parameters."""
 
     _branches: tuple[str, ...] = ()
@@ -112,15 +111,7 @@ class BasePredictor(RegressorMixin, BaseEstimator):
         """
         self._validate_params()
         X, y = self._check_X_y(X, y, reset=True)
-        width = X.shape[1] - self.n_level - self.n_exog if self.width is None else self.width
-        if width < 1 or width + self.n_level + self.n_exog != X.shape[1]:
-            raise ValueError(
-                f"The 'width' parameter of {type(self).__name__} must be such that n_exog + n_level + width equals the "
-                f"number of columns of X. Got width={self.width}, n_level={self.n_level}, n_exog={self.n_exog} with "
-                f"{X.shape[1]} columns instead."
-            )
-        if X.shape[0] < 2:
-            raise ValueError(f"{type(self).__name__} needs at least 2 rows to fit. Got n_samples={X.shape[0]} instead.")
+        width = self._check_layout(X)
         horizon = self.horizon if y.ndim == 1 else y.shape[1]
         if y.ndim == 2 and self.n_ahead * horizon > self.n_level:
             raise ValueError(
@@ -176,56 +167,12 @@ class BasePredictor(RegressorMixin, BaseEstimator):
 
     # ------------------------------------------------------------------ reading
 
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Median (or mean, ``point``) of each row's law: (n,) or (n, H). Never changes the model."""
-        law = self.predict_distribution(X)
-        return law.mean() if self.point == "mean" else self._read(law, None)
-
-    def predict_quantiles(self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9)) -> NDArray[np.float64]:
-        """Quantiles (n, q), or (n, H, q) with 2-D y."""
-        levels = check_levels(quantiles)
-        return self._read(self.predict_distribution(X), levels)
-
-    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> NDArray[np.float64]:
-        """Central interval (n, 2), or (n, H, 2): lower and upper end."""
-        if not isinstance(coverage, Real) or not 0 < coverage < 1:
-            raise ValueError(f"The 'coverage' parameter must be a float in (0, 1). Got {coverage!r} instead.")
-        return self.predict_quantiles(X, [(1 - coverage) / 2, (1 + coverage) / 2])
-
     def predict_distribution(self, X: ArrayLike) -> PredictiveDistribution:
         """The laws of all rows, with ``cdf``, ``ppf``, ``mean``, ``std``, ``sample`` and ``crps``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         with runtime.precision():
             return _distribution(self.state_, engine.predict(self.state_, self._params(), X))
-
-    def sample(
-        self, X: ArrayLike, n: int = 100, *, paths: bool = False, random_state: Any = None
-    ) -> NDArray[np.float64]:
-        """``n`` draws from each row's law: (rows, n), or (rows, H, n) with 2-D y.
-
-        With 2-D y and ``paths`` draw k of a row is one path through all horizons.
-        """
-        return self.predict_distribution(X).sample(n, paths=paths, random_state=random_state)
-
-    @property
-    def weights_(self) -> dict[str, float]:
-        """Weight of each branch in the newest law."""
-        check_is_fitted(self)
-        last = self._history.kernel_weights[-1]
-        return {b: float(w) for b, w in zip(BRANCH_ORDER, last, strict=True) if b in self._branch_set()}
-
-    @property
-    def telemetry_(self) -> dict[str, Any]:
-        """The newest risk record, as plain Python values."""
-        check_is_fitted(self)
-        return plain(jax.tree.map(lambda x: x[-1], self._history))
-
-    @property
-    def telemetry_frame_(self) -> pd.DataFrame:
-        """Recent risk records, a row a step, newest last."""
-        check_is_fitted(self)
-        return frame(self._history)
 
     # ------------------------------------------------------------------ plumbing
 
@@ -264,12 +211,22 @@ class BasePredictor(RegressorMixin, BaseEstimator):
             calibration=rate,
         )
 
+    def _check_layout(self, X: NDArray[Any]) -> int:
+        """The window's width, if the columns of ``X`` add up."""
+        width = X.shape[1] - self.n_level - self.n_exog if self.width is None else self.width
+        if width < 1 or width + self.n_level + self.n_exog != X.shape[1]:
+            raise ValueError(
+                f"The 'width' parameter of {type(self).__name__} must be such that n_exog + n_level + width equals the "
+                f"number of columns of X. Got width={self.width}, n_level={self.n_level}, n_exog={self.n_exog} with "
+                f"{X.shape[1]} columns instead."
+            )
+        if X.shape[0] < 2:
+            raise ValueError(f"{type(self).__name__} needs at least 2 rows to fit. Got n_samples={X.shape[0]} instead.")
+        return width
+
     def _check_X_y(self, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=reset)
         return X, np.asarray(y, np.float64)
-
-    def _read(self, law: PredictiveDistribution, levels: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        return law.median() if levels is None else law.ppf(levels)
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()

@@ -1,0 +1,285 @@
+"""JKOEnsemble: any scikit-learn quantile regressors beside our branches, refitted on a schedule, weighed online."""
+
+from collections.abc import Iterator
+from numbers import Integral
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import RegressorMixin, clone
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.metaestimators import _BaseComposition
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .. import runtime
+from ..core import engine
+from ..kernels.law import N_LEVELS
+from .base import BasePredictor
+from .distribution import PredictiveDistribution, check_levels
+from .predictor import JKOPredictor
+from .reading import Readings
+from .records import recent
+from .regressors import Block
+
+Array = NDArray[np.float64]
+LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+FEWEST = 50
+"""Rows a regressor is fitted on at least; until then it is silent."""
+
+
+class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
+    """A :class:`JKOPredictor` with quantile regressors as further members of its flow.
+
+    Each regressor is cloned for every level, sees rows in scale-free coordinates and is fitted afresh every
+    ``refit_every`` rows on the newest ``history`` of them. Between refits it forecasts; the flow weighs its stored
+    forecasts by their losses like those of the predictor's own members, the stack may use it, and what is issued is
+    calibrated. While fitting, a regressor forecasts only rows that came after those it was fitted on.
+
+    Parameters
+    ----------
+    predictor : JKOPredictor, optional
+        Holds the layout of X and all settings of the flow. Default: ``JKOPredictor()``.
+    regressors : list of (str, regressor), optional
+        Regressors with a parameter ``quantile`` or ``alpha`` (scikit-learn's HistGradientBoosting-, GradientBoosting-
+        and QuantileRegressor, LightGBM's and others). Default: histogram gradient boosting.
+    quantiles : array-like
+        Levels the regressors are fitted at, at least two.
+    refit_every : int
+        Rows between two refits.
+    history : int
+        Rows a refit uses at most.
+    n_jobs : int, optional
+        Levels fitted side by side (joblib).
+    random_state : int, RandomState or None
+        Seed of the regressors that take one; the predictor has its own.
+
+    Attributes
+    ----------
+    weights_ : dict
+        Weight of each branch, and of all regressors together under ``"regressors"``, in the newest law.
+    telemetry_, telemetry_frame_
+        Risk records, as in :class:`JKOPredictor`.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import QuantileRegressor
+    >>> from usp_sklearn import JKOEnsemble, JKOPredictor, datasets, sliding_window
+    >>> X, y = sliding_window(datasets.make_ou(300, random_state=0), width=8)
+    >>> model = JKOEnsemble(
+    ...     JKOPredictor(width=8, n_level=X.shape[1] - 8, branches=["A"], random_state=0),
+    ...     [("linear", QuantileRegressor(alpha=0.01))],
+    ...     quantiles=[0.1, 0.5, 0.9],
+    ... ).fit(X[:250], y[:250])
+    >>> model.update_predict(X[250:], y[250:], quantiles=[0.1, 0.5, 0.9]).shape
+    (42, 3)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "predictor": [HasMethods(["fit", "update_predict"]), None],
+        "regressors": [list, None],
+        "quantiles": ["array-like"],
+        "refit_every": [Interval(Integral, 1, None, closed="left")],
+        "history": [Interval(Integral, FEWEST, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        predictor: Any = None,
+        regressors: list[tuple[str, Any]] | None = None,
+        *,
+        quantiles: ArrayLike = LEVELS,
+        refit_every: int = 300,
+        history: int = 3000,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.predictor = predictor
+        self.regressors = regressors
+        self.quantiles = quantiles
+        self.refit_every = refit_every
+        self.history = history
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters, with ``deep`` also those of the predictor and of each regressor by its name."""
+        return dict(self._get_params("regressors", deep=deep))
+
+    def set_params(self, **params: Any) -> "JKOEnsemble":
+        """Set parameters; ``name__parameter`` reaches into a regressor, ``predictor__parameter`` into the predictor."""
+        self._set_params("regressors", **params)
+        return self
+
+    # ------------------------------------------------------------------ learning
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "JKOEnsemble":
+        """Train on time-ordered rows, laid out as for the predictor.
+
+        Parameters
+        ----------
+        X : (n, n_features)
+        y : (n,)
+            Outcome ``horizon`` steps after each row's window.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        y = np.asarray(y, np.float64)
+        predictor = JKOPredictor() if self.predictor is None else clone(self.predictor)
+        if not isinstance(predictor, BasePredictor):
+            raise TypeError(
+                f"The 'predictor' parameter of JKOEnsemble must be a JKOPredictor. Got {predictor!r} instead."
+            )
+        predictor._validate_params()
+        width = predictor._check_layout(X)
+        self._levels = check_levels(self.quantiles)
+        if len(self._levels) < 2 or (np.diff(self._levels) <= 0).any():
+            raise ValueError(
+                "The 'quantiles' parameter of JKOEnsemble must be at least two increasing levels. "
+                f"Got {self.quantiles!r} instead."
+            )
+        chosen = self._chosen(check_random_state(self.random_state))
+        layout = predictor._layout(width, predictor.horizon)._replace(experts=len(chosen))
+        self._templates, self._layout = [r for _, r in chosen], layout
+        self._predictor, self._past, self._since = predictor, (X[:0], y[:0]), 0
+        self.blocks_: list[Block] = []
+        experts = np.full((len(X), len(chosen), N_LEVELS), np.nan)
+        first = len(X) // 2
+        self._remember(X[:first], y[:first])
+        for part in self._schedule(X, y, first):
+            experts[part] = self._experts(X[part])
+        self.blocks_, self._since = self._refitted(*self._past), 0
+        seed = int(check_random_state(predictor.random_state).randint(np.iinfo(np.int32).max))
+        with runtime.precision():
+            self.state_, record = engine.fit(layout, predictor._params(), X, y, seed, experts)
+        self.width_, self._history = width, recent(record)
+        return self
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> "JKOEnsemble":
+        """Learn further rows, which continue the ones before; the first call fits."""
+        if not hasattr(self, "state_"):
+            return self.fit(X, y)
+        self._walk(X, y)
+        return self
+
+    def update_predict(self, X: ArrayLike, y: ArrayLike, quantiles: ArrayLike | None = None) -> Array:
+        """Prequential pass: row i's law is issued before ``y[i]`` is learned, regressors are refitted on the way.
+
+        Returns
+        -------
+        (n,) point predictions, or (n, q) quantiles when ``quantiles`` are given.
+        """
+        check_is_fitted(self)
+        levels = None if quantiles is None else check_levels(quantiles)
+        law = self._walk(X, y)
+        return law.mean() if levels is None and self.point == "mean" else self._read(law, levels)
+
+    def predict_distribution(self, X: ArrayLike) -> PredictiveDistribution:
+        """The laws of all rows, from the present state."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        with runtime.precision():
+            return PredictiveDistribution(engine.predict(self.state_, self._predictor._params(), X, self._experts(X)))
+
+    @property
+    def point(self) -> str:  # type: ignore[override]
+        """What ``predict`` returns, the predictor's own choice."""
+        return "median" if self.predictor is None else str(self.predictor.point)
+
+    @property
+    def weights_(self) -> dict[str, float]:
+        """Weight of each branch, and of all regressors together, in the newest law."""
+        own = super().weights_
+        return {**own, "regressors": max(0.0, 1.0 - sum(own.values()))}
+
+    # ------------------------------------------------------------------ plumbing
+
+    def _chosen(self, rng: np.random.RandomState) -> list[tuple[str, Any]]:
+        default = HistGradientBoostingRegressor(
+            loss="quantile", learning_rate=0.06, max_iter=100, max_leaf_nodes=8, min_samples_leaf=25,
+            l2_regularization=1.0, early_stopping=False,
+        )  # fmt: skip
+        chosen = [("boosting", default)] if self.regressors is None else list(self.regressors)
+        if not chosen:
+            raise ValueError(
+                "The 'regressors' parameter of JKOEnsemble must name at least one regressor. Got [] instead."
+            )
+        self._validate_names([name for name, _ in chosen])
+        out = []
+        for name, regressor in chosen:
+            copy = clone(regressor)
+            if copy.get_params().get("random_state", 0) is None:
+                copy.set_params(random_state=int(rng.randint(np.iinfo(np.int32).max)))
+            out.append((name, copy))
+        return out
+
+    def _walk(self, X: ArrayLike, y: ArrayLike) -> PredictiveDistribution:
+        check_is_fitted(self)
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=False)
+        y, parts = np.asarray(y, np.float64), []
+        saved = self.blocks_, self._past, self._since
+        state, history = self.state_, self._history
+        try:
+            for part in self._schedule(X, y, 0):
+                experts = self._experts(X[part])
+                with runtime.precision():
+                    state, law, record = engine.walk(state, self._predictor._params(), X[part], y[part], experts)
+                history = recent(history, record)
+                parts.append(law)
+        except BaseException:
+            # A refused or interrupted call leaves the model as it was.
+            self.blocks_, self._past, self._since = saved
+            raise
+        self.state_, self._history = state, history
+        return PredictiveDistribution(jax.tree.map(lambda *x: np.concatenate(x), *parts))
+
+    def _schedule(self, X: Array, y: Array, start: int) -> Iterator[slice]:
+        """Stretches of rows between refits, from ``start`` on; refits before a stretch where one is due.
+
+        A refit before row i knows the outcomes of rows up to i − horizon.
+        """
+        while start < len(X):
+            if not self.blocks_ or self._since >= self.refit_every:
+                late = self._layout.horizon - 1
+                rows, outcomes = (v[: len(v) - late] if late else v for v in self._past)
+                self.blocks_, self._since = self._refitted(rows, outcomes), 0
+            stop = min(len(X), start + self.refit_every - self._since)
+            part = slice(start, stop)
+            yield part
+            self._remember(X[part], y[part])
+            self._since += stop - start
+            start = stop
+
+    def _remember(self, X: Array, y: Array) -> None:
+        rows, outcomes = self._past
+        self._past = (np.concatenate([rows, X])[-self.history :], np.concatenate([outcomes, y])[-self.history :])
+
+    def _refitted(self, X: Array, y: Array) -> list[Block]:
+        if len(X) < FEWEST:
+            return []
+        return [Block(r, self._levels, self._layout, self.n_jobs).fit(X, y) for r in self._templates]
+
+    def _experts(self, X: Array) -> Array:
+        """(n, experts, 25) forecasts of the regressors as they are; NaN while there are none."""
+        if not self.blocks_:
+            return np.full((len(X), len(self._templates), N_LEVELS), np.nan)
+        return np.stack([block.predict(X) for block in self.blocks_], axis=1)
+
+    def _branch_set(self) -> tuple[str, ...]:
+        return self._predictor._branch_set()
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "state_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = True
+        return tags

@@ -1,0 +1,75 @@
+"""What every predictor lets users read: points, quantiles, intervals, draws, weights, risk records."""
+
+from numbers import Real
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from ..core.telemetry import BRANCH_ORDER, Telemetry
+from .distribution import PredictiveDistribution, check_levels
+from .records import frame, plain
+
+
+class Readings:
+    """All of it follows from the laws of rows and from the recent risk records."""
+
+    point: str
+    _history: Telemetry
+
+    def predict_distribution(self, X: ArrayLike) -> PredictiveDistribution:
+        """The laws of all rows."""
+        raise NotImplementedError
+
+    def _branch_set(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Median (or mean, ``point``) of each row's law: (n,) or (n, H). Never changes the model."""
+        law = self.predict_distribution(X)
+        return law.mean() if self.point == "mean" else self._read(law, None)
+
+    def predict_quantiles(self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9)) -> NDArray[np.float64]:
+        """Quantiles (n, q), or (n, H, q) with 2-D y."""
+        levels = check_levels(quantiles)
+        return self._read(self.predict_distribution(X), levels)
+
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> NDArray[np.float64]:
+        """Central interval (n, 2), or (n, H, 2): lower and upper end."""
+        if not isinstance(coverage, Real) or not 0 < coverage < 1:
+            raise ValueError(f"The 'coverage' parameter must be a float in (0, 1). Got {coverage!r} instead.")
+        return self.predict_quantiles(X, [(1 - coverage) / 2, (1 + coverage) / 2])
+
+    def sample(
+        self, X: ArrayLike, n: int = 100, *, paths: bool = False, random_state: Any = None
+    ) -> NDArray[np.float64]:
+        """``n`` draws from each row's law: (rows, n), or (rows, H, n) with 2-D y.
+
+        With 2-D y and ``paths`` draw k of a row is one path through all horizons.
+        """
+        return self.predict_distribution(X).sample(n, paths=paths, random_state=random_state)
+
+    @property
+    def weights_(self) -> dict[str, float]:
+        """Weight of each branch in the newest law."""
+        check_is_fitted(self)
+        last = self._history.kernel_weights[-1]
+        return {b: float(w) for b, w in zip(BRANCH_ORDER, last, strict=True) if b in self._branch_set()}
+
+    @property
+    def telemetry_(self) -> dict[str, Any]:
+        """The newest risk record, as plain Python values."""
+        check_is_fitted(self)
+        return plain(jax.tree.map(lambda x: x[-1], self._history))
+
+    @property
+    def telemetry_frame_(self) -> pd.DataFrame:
+        """Recent risk records, a row a step, newest last."""
+        check_is_fitted(self)
+        return frame(self._history)
+
+    def _read(self, law: PredictiveDistribution, levels: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        return law.median() if levels is None else law.ppf(levels)

@@ -6,7 +6,7 @@ import tempfile
 # One thread per worker: two of them that each spin on every core spend their time waiting for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import jax  # noqa: E402
+import jax
 
 _CACHE = os.environ.get("USP_TEST_CACHE", os.path.join(tempfile.gettempdir(), f"usp-sklearn-test-cache-{os.getuid()}"))
 jax.config.update("jax_compilation_cache_dir", _CACHE)

@@ -67,8 +67,8 @@ def test_nan_in_the_future_cannot_reach_the_past(series):
     poisoned_rows, poisoned = rows.copy(), outcomes.copy()
     poisoned_rows[30:], poisoned[29:] = np.nan, np.nan
     with runtime.precision():
-        clean = engine.walk(model.state_[0], model._params(), rows, outcomes)[1]
-        dirty = engine.walk(model.state_[0], model._params(), poisoned_rows, poisoned)[1]
+        clean = engine.walk(model.state_, model._params(), rows, outcomes)[1]
+        dirty = engine.walk(model.state_, model._params(), poisoned_rows, poisoned)[1]
     for a, b in zip(clean, dirty, strict=True):
         np.testing.assert_array_equal(a[:30], b[:30])
 

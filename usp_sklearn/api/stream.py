@@ -46,7 +46,7 @@ class Stream:
         series = check_array(history, dtype=np.float64, ensure_2d=False, input_name="history")
         series = series.reshape(len(series), -1)
         self._buffer = windows.buffer(n_exog=series.shape[1] - 1)
-        columns = sum(self._buffer.layout.values())
+        columns = self._buffer.n_features
         if columns != model.n_features_in_:
             raise ValueError(
                 "The 'windows' parameter of Stream must give the rows the model was fitted on, with "

@@ -29,6 +29,7 @@ slow: .venv/stamp        ## statistical guarantees, minutes to an hour
 bench: .venv/stamp       ## accuracy on the benchmark series (../shared/bench or $$USP_BENCH), then speed
 	$(BIN)/python benchmarks/accuracy.py --split synth_public $(BENCH_ARGS)
 	$(BIN)/python benchmarks/accuracy.py --split public $(BENCH_ARGS)
+	$(BIN)/python benchmarks/batch.py
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python -m benchmarks.stable
 	$(BIN)/python benchmarks/ablation.py

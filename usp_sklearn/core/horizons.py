@@ -32,7 +32,7 @@ class Ladder(NamedTuple):
         return self.horizons.pending
 
 
-_STATE: Any = State(0, 0, 0, Pending(0, 0, 0, 0, 0, 0, None, None))
+_STATE: Any = State(0, 0, 0, Pending(0, 0, 0, 0, 0, 0, 0, None, None))
 _RAW: Any = Raw(None, 0, None, None, 0)
 _ROWS: Any = Raw(None, 1, None, None, 1)
 

@@ -74,6 +74,8 @@ class Pending(NamedTuple):
     calibrated: Array
     echo: Array
     """(queue, 4) the stack's last errors when the law was made"""
+    memo: Any
+    """what of the branches' states the law rests on; None where the outcome comes before they move on"""
     head: Array
     tail: Array
 
@@ -148,12 +150,16 @@ def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tupl
     return members, alive, Issued(issued, calibrated, weights, emergency)
 
 
+def _memo(spec: Spec, state: State, prepared: Prepared) -> Any:
+    row = _row(prepared, state.stats)
+    return tuple(BRANCHES[b].memo(s, row) for b, s in zip(spec.branches, state.branches, strict=True))
+
+
 def issue(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple[State, Law]:
     """Issue the law for a row and store it with the row until its outcome comes."""
     members, alive, issued = law_of(spec, params, state, prepared)
     pending, stacking = state.pending, state.orchestrator.stack
-    slot = pending.head % spec.queue
-    store = partial(jax.tree.map, lambda ring, new: ring.at[slot].set(new))
+    store = partial(jax.tree.map, lambda ring, new: ring.at[pending.head % spec.queue].set(new))
     pending = Pending(
         store(pending.row, prepared),
         store(pending.members, members),
@@ -161,6 +167,7 @@ def issue(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple
         store(pending.issued, issued.law),
         store(pending.calibrated, issued.calibrated),
         pending.echo if stacking is None else store(pending.echo, stacking.recent),
+        None if pending.memo is None else store(pending.memo, _memo(spec, state, prepared)),
         pending.head + 1,
         pending.tail,
     )
@@ -177,9 +184,12 @@ def stored(spec: Spec, state: State, ahead: Array | int = 0) -> Pending:
 def learn(spec: Spec, params: Params, state: State, y: Array, ahead: Array | int = 0) -> tuple[State, Telemetry]:
     """The outcome of the law stored ``ahead`` after the oldest: score it, move the weights, teach the members."""
     pending = state.pending
-    prepared, members, alive, issued, calibrated, echo, *_ = stored(spec, state, ahead)
+    prepared, members, alive, issued, calibrated, echo, memo, *_ = stored(spec, state, ahead)
+    memos = [None] * len(spec.branches) if memo is None else memo
     row = _row(prepared, state.stats)
-    branches = tuple(BRANCHES[b].update(s, row, y)[0] for b, s in zip(spec.branches, state.branches, strict=True))
+    branches = tuple(
+        BRANCHES[b].update(s, row, y, m)[0] for b, s, m in zip(spec.branches, state.branches, memos, strict=True)
+    )
     stats = window.learn(state.stats, prepared.local)
     stats = stats._replace(low=jnp.minimum(stats.low, y), high=jnp.maximum(stats.high, y))
     status, record = orchestrator.learn(
@@ -271,17 +281,19 @@ def train(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Arra
     )
     one = jax.tree.map(lambda x: jnp.zeros((spec.queue, *x.shape[1:]), x.dtype), prepared)
     m, zero = len(spec.members), jnp.zeros((), jnp.int32)
-    empty = _empty(raw.window.dtype, spec.queue)
+    two = jnp.zeros((spec.queue, 2), raw.window.dtype)
+    empty = Law(jnp.zeros((spec.queue, laws.N_LEVELS), two.dtype), two, two + laws.INDEX_MIN)
     members = jax.tree.map(lambda x: jnp.repeat(x[:, None], m, axis=1), empty)
     status = orchestrator.init(spec, params, rows, y, mask)
     alive = jnp.ones((spec.queue, m), bool)
     echo = jnp.zeros((spec.queue, stack.N_ERRORS if spec.stack else 0), raw.window.dtype)
-    return State(branches, stats, status, Pending(one, members, alive, empty, empty.q, echo, zero, zero))
+    pending = Pending(one, members, alive, empty, empty.q, echo, None, zero, zero)
+    state = State(branches, stats, status, pending)
+    if spec.queue > 1:
+        first = jax.tree.map(lambda x: x[0], prepared)
+        blank = jax.tree.map(lambda x: jnp.zeros((spec.queue, *x.shape), x.dtype), _memo(spec, state, first))
+        state = state._replace(pending=pending._replace(memo=blank))
+    return state
 
 
 fit = jax.jit(train, static_argnums=0)
-
-
-def _empty(dtype: Any, n: int) -> Law:
-    two = jnp.zeros((n, 2), dtype)
-    return Law(jnp.zeros((n, laws.N_LEVELS), dtype), two, two + laws.INDEX_MIN)

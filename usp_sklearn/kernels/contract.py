@@ -2,9 +2,12 @@
 
     init(config, key)                    -> State            config: Config, key: PRNG key
     fit(state, rows, targets, mask, key) -> State, Info      rows: Row with a leading axis, mask (n,): which are real
-    update(state, row, target)           -> State, Info      one step, constant cost
+    update(state, row, target, memo)     -> State, Info      one step, constant cost
+    memo(state, row)                     -> pytree           what of the fast-moving state the law of the row rests on
     law(state, row)                      -> Law              one law per member, leading axis = members
 
+An outcome h > 1 steps ahead comes when the state has moved on, on errors that overlap with the one to be learned: what
+the law was made with is then stored beside it as its memo. Without one (None), the state is still that of the law.
 All are pure functions over pytrees of arrays: they never raise, log or call back.
 """
 
@@ -90,8 +93,9 @@ class Branch(NamedTuple):
     members: tuple[str, ...]
     init: Callable[[Config, Array], Any]
     fit: Callable[[Any, Row, Array, Array, Array], tuple[Any, Info]]
-    update: Callable[[Any, Row, Array], tuple[Any, Info]]
+    update: Callable[..., tuple[Any, Info]]
     law: Callable[[Any, Row], Law]
+    memo: Callable[[Any, Row], Any]
 
     def chosen(self, config: Config) -> tuple[str, ...]:
         """Names of the members that take part, in the branch's order: the order of their laws."""

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from . import empirical, linear, lockstep, stable
+from . import empirical, linear, lockstep, scale, stable
 from .contract import Branch, Config, Info, Row, fine
 from .law import INDEX_MAX, INDEX_MIN, Law, affine
 from .linear import Linear
@@ -80,16 +80,21 @@ def _innovation(members: Linear, pure: Array, steps: Array) -> Law:
     alpha, beta, gamma, delta = jax.vmap(stable.fit_quantiles)(body)
     whole = delta[:, None] + gamma[:, None] * jax.vmap(stable.quantiles)(alpha, beta)
     share = pure[:, None]
-    scale, index = jax.vmap(stable.tail)(alpha, beta)
+    tail, index = jax.vmap(stable.tail)(alpha, beta)
     q = jnp.sort(share * whole + (1 - share) * body, axis=-1)
-    return Law(q, gamma[:, None] * scale, jnp.clip(index, INDEX_MIN, INDEX_MAX))
+    return Law(q, gamma[:, None] * tail, jnp.clip(index, INDEX_MIN, INDEX_MAX))
 
 
-def update(state: Levy, row: Row, target: Array) -> tuple[Levy, Info]:
+def memo(state: Levy, row: Row) -> scale.Memo:
+    """What the members' sizes rest on, leading axis m."""
+    return jax.vmap(scale.features, in_axes=(0, None))(state.members.scale, row)
+
+
+def update(state: Levy, row: Row, target: Array, memo: scale.Memo | None = None) -> tuple[Levy, Info]:
     """One outcome for all members; their laws of z follow whenever a block of errors is complete."""
     x = state.allowed * features(row)
-    step = jax.vmap(linear.update, in_axes=(0, 0, None, None, 0, None))
-    members = step(state.members, x, row, target, state.tuning, state.steps)
+    step = jax.vmap(linear.update, in_axes=(0, 0, None, None, 0, None, None if memo is None else 0))
+    members = step(state.members, x, row, target, state.tuning, state.steps, memo)
     innovation = lockstep.cond(
         empirical.due(state.steps), lambda: _innovation(members, state.pure, state.steps), lambda: state.innovation
     )
@@ -103,4 +108,4 @@ def law(state: Levy, row: Row) -> Law:
     return affine(state.innovation, loc, size)
 
 
-branch = Branch("A", MEMBERS, init, fit, update, law)
+branch = Branch("A", MEMBERS, init, fit, update, law, memo)

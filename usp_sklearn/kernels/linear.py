@@ -38,20 +38,22 @@ def rescale(state: Linear, unit: Array, ahead: Array | float = 1.0) -> Linear:
     return state._replace(scale=scale.init(unit, ahead))
 
 
-def predict(state: Linear, x: Array, row: Row) -> tuple[Array, Array]:
+def predict(state: Linear, x: Array, row: Row, memo: scale.Memo | None = None) -> tuple[Array, Array]:
     """Location and size of the next value's law, series units."""
     move = jnp.clip(state.regression.coef @ jnp.clip(x, -CLIP, CLIP), -REACH, REACH)
-    return row.last + row.unit * move, scale.predict(state.scale, row)
+    return row.last + row.unit * move, scale.predict(state.scale, row, memo)
 
 
-def update(state: Linear, x: Array, row: Row, target: Array, tuning: Tuning, steps: Array) -> Linear:
+def update(
+    state: Linear, x: Array, row: Row, target: Array, tuning: Tuning, steps: Array, memo: scale.Memo | None = None
+) -> Linear:
     """Learn one outcome ``target``, series units; ``steps`` counts the outcomes before it."""
-    loc, size = predict(state, x, row)
+    loc, size = predict(state, x, row, memo)
     error = target - loc
     move = jnp.clip((target - row.last) / row.unit, -CLIP, CLIP)
     return Linear(
         regression.update(state.regression, jnp.clip(x, -CLIP, CLIP), move, tuning),
-        scale.update(state.scale, row, error),
+        scale.update(state.scale, row, error, memo),
         _collect(state.errors, jnp.clip(error / size, -1e3, 1e3), steps),
     )
 

@@ -28,9 +28,9 @@ class Tuning(NamedTuple):
 
 def overlapping(tuning: Tuning, rows: Row) -> Tuning:
     """``tuning`` for outcomes h steps ahead: h neighbouring errors overlap and tell as much as one, so the prior weighs
-    h times as much and memory reaches √h times further."""
+    h times as much and memory reaches h times further."""
     h = rows.steps.reshape(-1)[0]
-    return tuning._replace(ridge=tuning.ridge * h, forget=1 - (1 - tuning.forget) / jnp.sqrt(h))
+    return tuning._replace(ridge=tuning.ridge * h, forget=1 - (1 - tuning.forget) / h)
 
 
 class Regression(NamedTuple):

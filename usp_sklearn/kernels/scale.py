@@ -19,6 +19,7 @@ SLOW = 0.005
 FREEDOM = 4.0
 FORGET = 0.999
 RIDGE = 30.0
+Memo = tuple[Array, Array]
 N_FEATURES = 1 + len(RATES) + 1 + 4 + 1
 
 
@@ -34,15 +35,18 @@ class Scale(NamedTuple):
 def init(unit: Array, ahead: Array | float = 1.0) -> Scale:
     """Head that starts as the mean of its EWMAs; ``unit`` () is the first guess of |e|, series units.
 
-    Errors ``ahead`` steps away overlap: the prior weighs so many times as much.
+    Errors ``ahead`` steps away overlap: the prior weighs so many times as much, and an average shorter than the
+    overlap, which holds one error in many guises, starts with less.
     """
     dtype = unit.dtype
-    coef = jnp.zeros(N_FEATURES, dtype).at[1 : 1 + len(RATES)].set(0.9 / len(RATES))
+    start = 0.9 / len(RATES) / (1 + (ahead - 1) * jnp.asarray(RATES, dtype))
+    coef = jnp.zeros(N_FEATURES, dtype).at[1 : 1 + len(RATES)].set(start)
     cov = jnp.eye(N_FEATURES, dtype=dtype) / (RIDGE * ahead)
     return Scale(jnp.full(1 + len(RATES), unit, dtype), coef, cov, jnp.zeros((), dtype))
 
 
-def _features(state: Scale, row: Row) -> tuple[Array, Array]:
+def features(state: Scale, row: Row) -> tuple[Array, Array]:
+    """b () and F (N_FEATURES,): what the size forecast for the row rests on besides the weights."""
     floor = 1e-6 * row.scale
     logs = jnp.log(jnp.maximum(state.averages, floor))
     base = logs[0]
@@ -54,20 +58,21 @@ def _features(state: Scale, row: Row) -> tuple[Array, Array]:
     return base, jnp.concatenate([one, jnp.clip(relative, -4, 4), signed[None]])
 
 
-def predict(state: Scale, row: Row) -> Array:
-    """Size of the next error, series units."""
-    base, features = _features(state, row)
-    return jnp.exp(base + jnp.clip(state.coef @ features, -5, 5))
+def predict(state: Scale, row: Row, memo: Memo | None = None) -> Array:
+    """Size of the next error, series units; ``memo`` holds the features when they are older than the state."""
+    base, x = features(state, row) if memo is None else memo
+    return jnp.exp(base + jnp.clip(state.coef @ x, -5, 5))
 
 
-def update(state: Scale, row: Row, error: Array) -> Scale:
+def update(state: Scale, row: Row, error: Array, memo: Memo | None = None) -> Scale:
     """One observed error, series units."""
-    base, features = _features(state, row)
-    z = error / jnp.exp(base + jnp.clip(state.coef @ features, -5, 5))
+    base, x = features(state, row) if memo is None else memo
+    z = error / jnp.exp(base + jnp.clip(state.coef @ x, -5, 5))
     score = (FREEDOM + 1) * z * z / (FREEDOM + z * z) - 1
-    pf = state.cov @ features
-    gain = pf / (FORGET + features @ pf)
-    cov = (state.cov - jnp.outer(pf, pf) / (FORGET + features @ pf)) / FORGET
+    pf = state.cov @ x
+    forget = 1 - (1 - FORGET) / row.steps
+    gain = pf / (forget + x @ pf)
+    cov = (state.cov - jnp.outer(pf, pf) / (forget + x @ pf)) / forget
     rates = jnp.asarray((SLOW, *RATES), error.dtype)
     # A young average is a plain mean: it must not wait 1/rate steps to forget its first guess.
     rates = jnp.maximum(rates, 1 / (state.count + 2))

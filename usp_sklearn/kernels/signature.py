@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from . import empirical, linear, lockstep, logsignature, replay
+from . import empirical, linear, lockstep, logsignature, replay, scale
 from .contract import Branch, Config, Info, Row, fine
 from .law import Law, affine, from_quantiles
 from .lifts import lift
@@ -153,15 +153,25 @@ def fit(state: Signature, rows: Row, targets: Array, mask: Array, key: Array) ->
     return state._replace(member=member, tuning=tuning._replace(ridge=ridge)), fine(unit)
 
 
-def update(state: Signature, row: Row, target: Array) -> tuple[Signature, Info]:
+def memo(state: Signature, row: Row) -> tuple[scale.Memo, Array | None]:
+    """What the ridge's size rests on, and the net's inputs."""
+    loc, size = linear.predict(state.member, features(state, row), row)
+    return scale.features(state.member.scale, row), None if state.net is None else _inputs(state, row, loc, size)
+
+
+def update(
+    state: Signature, row: Row, target: Array, memo: tuple[scale.Memo, Array | None] | None = None
+) -> tuple[Signature, Info]:
     """One outcome; the law of z follows whenever a block of errors is complete."""
     x = features(state, row)
-    loc, size = linear.predict(state.member, x, row)
+    sized, inputs = (None, None) if memo is None else memo
+    loc, size = linear.predict(state.member, x, row, sized)
     z = (target - loc) / size
     net = state.net
     if net is not None:
-        net = replay.update(net, _inputs(state, row, loc, size), z, state.innovation.q, state.steps)
-    member = linear.update(state.member, x, row, target, state.tuning, state.steps)
+        seen = _inputs(state, row, loc, size) if inputs is None else inputs
+        net = replay.update(net, seen, z, state.innovation.q, state.steps)
+    member = linear.update(state.member, x, row, target, state.tuning, state.steps, sized)
     innovation = lockstep.cond(
         empirical.due(state.steps), lambda: _innovation(member, state.steps), lambda: state.innovation
     )
@@ -187,4 +197,4 @@ def law(state: Signature, row: Row) -> Law:
     return affine(Law(q, *tails), loc, size)
 
 
-branch = Branch("D", MEMBERS, init, fit, update, law)
+branch = Branch("D", MEMBERS, init, fit, update, law, memo)

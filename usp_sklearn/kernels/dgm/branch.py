@@ -65,11 +65,25 @@ def fit(state: State, rows: Row, targets: Array, mask: Array, key: Array) -> tup
     return fitted, _info(fitted, diffusion.FIT_STEPS + 2 * diffusion.REFIT_STEPS, loss)
 
 
-def update(state: State, row: Row, target: Array) -> tuple[State, Info]:
+def memo(state: State, row: Row) -> tuple[Array | None, Array | None]:
+    """Averages of the volatilities that the diffusion's and the kernel's law rest on."""
+    first, second = state.diffusion, state.level
+    return None if first is None else first.vol.mean, None if second is None else second.vol.mean
+
+
+def update(
+    state: State, row: Row, target: Array, memo: tuple[Array | None, Array | None] | None = None
+) -> tuple[State, Info]:
     """Learn one outcome at constant cost."""
     anchor = anchored(state.anchor, row)
-    parts = ((diffusion.update, state.diffusion), (level.update, state.level), (regimes.update, state.regimes))
-    state = State(anchor, *(None if part is None else learn(part, anchor, row, target) for learn, part in parts))
+    first, second = (None, None) if memo is None else memo
+    solved, kernel, switching = state.diffusion, state.level, state.regimes
+    state = State(
+        anchor,
+        None if solved is None else diffusion.update(solved, anchor, row, target, first),
+        None if kernel is None else level.update(kernel, anchor, row, target, second),
+        None if switching is None else regimes.update(switching, anchor, row, target),
+    )
     return state, _info(state, 1, monitor(state).ratio)
 
 
@@ -95,4 +109,4 @@ def monitor(state: State) -> Watch:
     return Watch(0 * one, one, jnp.zeros((), bool))
 
 
-branch = Branch("B", MEMBERS, init, fit, update, law)
+branch = Branch("B", MEMBERS, init, fit, update, law, memo)

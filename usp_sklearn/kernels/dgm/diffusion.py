@@ -80,13 +80,13 @@ def _residual(trainer: Trainer, field: Field, x: Array, move: Array) -> Array:
 
 
 def _digest(
-    residuals: buffers.Buffer, vol: Volatility, mem: Memory, z: Array, f: Array
+    residuals: buffers.Buffer, vol: Volatility, mem: Memory, z: Array, f: Array, then: Array | None = None
 ) -> tuple[tuple[buffers.Buffer, Volatility, Memory], Array]:
     """Take in one residual: memory, volatility and residual law after it, and the remainder z − β·f."""
     left = z - mem.weights @ f
-    v = volatility.level(vol)
+    v = volatility.level(vol, then)
     u = left / v
-    return (buffers.push(residuals, u), volatility.follow(vol, left), memory.follow(mem, f, u, v)), left
+    return (buffers.push(residuals, u), volatility.follow(vol, left, then), memory.follow(mem, f, u, v)), left
 
 
 def fit(state: Diffusion, anchor: Anchor, rows: Row, targets: Array, mask: Array) -> tuple[Diffusion, Array]:
@@ -137,12 +137,12 @@ def fit(state: Diffusion, anchor: Anchor, rows: Row, targets: Array, mask: Array
     return state._replace(watch=look(trainer, field)), loss[-1]
 
 
-def update(state: Diffusion, anchor: Anchor, row: Row, target: Array) -> Diffusion:
+def update(state: Diffusion, anchor: Anchor, row: Row, target: Array, then: Array | None = None) -> Diffusion:
     """Learn one move: coefficients, residual law, volatility; every sixteenth time the net takes a step."""
     x, move = _place(anchor, row.last, target)
     z = _residual(state.trainer, state.field, x, move)
-    v = volatility.level(state.vol)
-    parts, left = _digest(state.residuals, state.vol, state.memory, z, memory.inputs(row))
+    v = volatility.level(state.vol, then)
+    parts, left = _digest(state.residuals, state.vol, state.memory, z, memory.inputs(row), then)
     field, cov = learn(state.field, state.cov, x, left, v, FORGET)
     state = Diffusion(field, cov, state.trainer, *parts, state.tick + 1, state.watch)
 

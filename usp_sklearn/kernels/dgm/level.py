@@ -58,19 +58,22 @@ def init(prior: np.ndarray, dtype: object) -> Level:
     return Level(weights, cov, shape, shape_cov, volatility.calm(dtype), buffers.empty(BUFFER, dtype))
 
 
-def update(state: Level, anchor: Anchor, row: Row, target: Array) -> Level:
-    """Learn one outcome: predictor with bounded influence, scale at the level, volatility, residual with its level."""
+def update(state: Level, anchor: Anchor, row: Row, target: Array, then: Array | None = None) -> Level:
+    """Learn one outcome: predictor with bounded influence, scale at the level, volatility, residual with its level.
+
+    ``then`` are the volatility's averages when the law was made, if they have moved on.
+    """
     x, f, g = _features(anchor, row)
     scale = jnp.exp(g @ state.shape)
     error = (target - row.last) / row.unit - f @ state.weights
     z = jnp.clip(error / scale, -1e3, 1e3)
-    v = volatility.level(state.vol)
+    v = volatility.level(state.vol, then)
     u = z / v
     # bounded influence: a residual beyond 2.5 scales pulls like one of 2.5
     weights, cov = recurse(state.weights, state.cov, f / (scale * v), jnp.clip(u, -2.5, 2.5), 1.0, FORGET)
     shape, shape_cov = recurse(state.shape, state.shape_cov, g, scale_score(u), 0.5, FORGET)
     shape = jnp.concatenate([jnp.clip(shape[:-1], -SHAPE_MAX, SHAPE_MAX), jnp.clip(shape[-1:], -12.0, 6.0)])
-    vol = volatility.follow(state.vol, z)
+    vol = volatility.follow(state.vol, z, then)
     return Level(weights, cov, shape, shape_cov, vol, buffers.push(state.residuals, u, x))
 
 

@@ -33,19 +33,21 @@ def calm(dtype: object) -> Volatility:
     return Volatility(jnp.full((4,), MEAN_ABS, dtype), jnp.full((3,), 0.1, dtype), jnp.eye(3, dtype=dtype) * 0.03)
 
 
-def _features(state: Volatility) -> Array:
-    return jnp.clip(jnp.log(state.mean[:-1] / state.mean[-1]), -2.0, 2.0)
+def _features(mean: Array) -> Array:
+    return jnp.clip(jnp.log(mean[:-1] / mean[-1]), -2.0, 2.0)
 
 
-def level(state: Volatility) -> Array:
-    """v () for the next residual."""
-    return state.mean[-1] / MEAN_ABS * jnp.exp(jnp.clip(_features(state) @ state.head, -2.0, 2.0))
+def level(state: Volatility, then: Array | None = None) -> Array:
+    """v () for the next residual; from the averages ``then`` (4,) for one of an older law."""
+    mean = state.mean if then is None else then
+    return mean[-1] / MEAN_ABS * jnp.exp(jnp.clip(_features(mean) @ state.head, -2.0, 2.0))
 
 
-def follow(state: Volatility, z: Array) -> Volatility:
+def follow(state: Volatility, z: Array, then: Array | None = None) -> Volatility:
     """Learn from the residual ``z`` () that was met while :func:`level` was in force."""
-    v = level(state)
-    head, cov = recurse(state.head, state.cov, _features(state), scale_score(z / v, 4.0), 0.5, FORGET)
+    v = level(state, then)
+    x = _features(state.mean if then is None else then)
+    head, cov = recurse(state.head, state.cov, x, scale_score(z / v, 4.0), 0.5, FORGET)
     size = jnp.minimum(jnp.abs(z), Z_CAP * jnp.maximum(v, state.mean[-1]))
     mean = jnp.maximum(state.mean + jnp.asarray(RATES, z.dtype) * (size - state.mean), 1e-6)
     return Volatility(mean, head, cov)

@@ -198,15 +198,31 @@ def _collect(errors: Empirical, z: Array, steps: Array, old: Law) -> tuple[Empir
     return lockstep.cond(empirical.due(steps), merge, lambda e: (e, old), errors)
 
 
-def update(state: JumpDiffusion, row: Row, target: Array) -> tuple[JumpDiffusion, Info]:
+def memo(state: JumpDiffusion, row: Row) -> Filter:
+    """The filter that σ_t comes from."""
+    return state.filter
+
+
+def update(state: JumpDiffusion, row: Row, target: Array, memo: Filter | None = None) -> tuple[JumpDiffusion, Info]:
     """One outcome: volatility, drift, jumps and residuals; constant cost but for the solver's turn."""
-    view = _view(state, row)
+    view = _view(state if memo is None else state._replace(filter=memo), row)
     error = target - view.loc
     z = jnp.clip(error / view.sigma, -1e3, 1e3)
     count = state.steps.astype(z.dtype)
     honest = count >= state.trained
-    bank = jax.vmap(volatility.update, in_axes=(0, 0, 0, None, None, None, None, None, None, None))(
-        _BANKS, state.filter, error, state.place.unit, view.learned, view.local, row.scale, count, honest, row.steps
+    axes = (0, 0, 0, *[None] * 7, None if memo is None else 0)
+    bank = jax.vmap(volatility.update, in_axes=axes)(
+        _BANKS,
+        state.filter,
+        error,
+        state.place.unit,
+        view.learned,
+        view.local,
+        row.scale,
+        count,
+        honest,
+        row.steps,
+        memo,
     )
     jumps, errors, status = state.jumps, state.errors, jnp.asarray(Status.OK, jnp.int32)
     if jumps is not None:
@@ -237,4 +253,4 @@ def law(state: JumpDiffusion, row: Row) -> Law:
     return jax.tree.map(lambda *x: jnp.stack(x), *each)
 
 
-branch = Branch("C", MEMBERS, init, fit, update, law)
+branch = Branch("C", MEMBERS, init, fit, update, law, memo)

@@ -93,11 +93,13 @@ def update(
     count: Array,
     honest: Array,
     ahead: Array | float = 1.0,
+    then: Filter | None = None,
 ) -> Filter:
     """One ``error`` (), units of the series. The learned unit competes only where ``honest``: on rows it was
-    not trained on. Likelihoods of errors ``ahead`` steps away overlap and count as one."""
+    not trained on. Likelihoods of errors ``ahead`` steps away overlap and count as one;
+    ``then`` is the filter they were forecast with, if it has moved on."""
     f = _units(bank, constant, learned, local)
-    each = _each(bank, state, f, scale)
+    each = _each(bank, state if then is None else then, f, scale)
     log_weight = reweigh(state.log_weight, student(error, each) / ahead, honest | (jnp.asarray(bank.unit) != 1))
     e2 = (error / f) ** 2
     capped = jnp.minimum(e2, bank.cap**2 * state.variance)

@@ -16,6 +16,7 @@ from .api.predictor import (
     LevyPredictor,
     SignaturePredictor,
 )
+from .api.seasons import find_seasons
 from .api.signature import LogSignatureTransformer
 from .api.stream import Stream
 from .api.warmup import warm_up
@@ -45,6 +46,7 @@ __all__ = [
     "crps_score",
     "crps_scorer",
     "datasets",
+    "find_seasons",
     "interval_score",
     "pinball_score",
     "pinball_scorer",

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 
 from tests.api.checks import estimator_checks
@@ -126,20 +127,22 @@ def test_rows_move_with_the_series(a, b):
 @pytest.mark.parametrize(
     "options",
     [
-        {},
+        {"season": None},
+        {"season": "auto"},
+        {"season": "auto", "second_season": 30, "horizon": 3, "multi": True},
         {"season": 12},
         {"season": 12, "second_season": 30, "horizon": 5},
         {"season": 4, "horizon": 9},
         {"season": 12, "horizon": 6, "multi": True},
         {"season": 5, "second_season": 35, "horizon": 13, "multi": True},
-        {"horizon": 3, "multi": True},
+        {"season": None, "horizon": 3, "multi": True},
         {"averages": None, "profile": False, "season": 24},
         {"season": 12, "profile": (0.5,), "averages": (0.2,)},
     ],
 )
 def test_stream_equals_batch(options):
-    rows = SlidingWindow(width=10, **options).fit_transform(COLUMN)
-    buffer = WindowBuffer(width=10, **options)
+    windows = SlidingWindow(width=10, **options).fit(COLUMN)
+    rows, buffer = windows.transform(COLUMN), windows.buffer()
     pushed = np.stack([buffer.push(v) for v in SERIES])
     assert buffer.layout["n_level"] + 10 == rows.shape[1]
     np.testing.assert_allclose(pushed, rows, rtol=1e-12, atol=1e-12)
@@ -167,10 +170,10 @@ def test_pandas_keep_index_and_names():
     ]
     assert X.index[0] == index[3] and y.index.equals(X.index) and y.name == "load_t+1"
     frame = pd.DataFrame({"load": SERIES, "heat": SERIES**2}, index=index)
-    X2, y2 = sliding_window(frame, width=4, horizon=2, averages=None, multi=True)
+    X2, y2 = sliding_window(frame, width=4, horizon=2, season=None, averages=None, multi=True)
     assert list(X2.columns) == ["heat", "lag_3", "lag_2", "lag_1", "lag_0"]
     assert list(y2.columns) == ["load_t+1", "load_t+2"]
-    out = SlidingWindow(width=4, averages=None).set_output(transform="pandas").fit_transform(frame)
+    out = SlidingWindow(width=4, season=None, averages=None).set_output(transform="pandas").fit_transform(frame)
     assert list(out.columns) == list(X2.columns) and out.index.equals(index)
 
 
@@ -184,6 +187,10 @@ def test_short_windows_repeat_the_first_value():
     [
         (lambda: sliding_window(SERIES, width=1), "'width' parameter of sliding_window must be an int in the range"),
         (lambda: sliding_window(SERIES, season=0), "'season' parameter of sliding_window must be"),
+        (lambda: sliding_window(SERIES, season="week"), "'season' parameter of sliding_window must be a str among"),
+        (lambda: sliding_window(SERIES, train=0), "'train' parameter of sliding_window must be"),
+        (lambda: sliding_window(SERIES, train=1.5), "'train' parameter of sliding_window must be"),
+        (lambda: SlidingWindow(second_season="auto").fit(COLUMN), "'second_season' parameter of SlidingWindow"),
         (lambda: sliding_window(SERIES, horizon=0), "'horizon' parameter of sliding_window"),
         (lambda: sliding_window(SERIES, averages=(2.0,)), r"'averages' parameter of sliding_window .* Got 2.0"),
         (lambda: sliding_window(SERIES[:20], width=32), r"at least width \+ horizon = 33 values .* Got 20"),
@@ -203,6 +210,49 @@ def test_bad_input_names_what_is_wrong(call, words):
         call()
 
 
+DAYS = np.arange(2000)
+LOAD = np.sin(DAYS * 2 * np.pi / 24) + (DAYS // 24 % 7 > 4) + 0.3 * RNG.normal(size=2000)
+
+
+def names(**options):
+    """Columns that sliding_window makes of the load."""
+    return list(sliding_window(pd.Series(LOAD, name="load"), width=2, averages=None, **options)[0].columns)
+
+
+def test_the_season_is_found_unless_given():
+    assert names() == names(season="auto") == names(season=24, second_season=168)
+    assert names(second_season=100) == names(season=24, second_season=100)
+    assert names(season=12) != names() and names(season=None) == ["lag_1", "lag_0"]
+    # Two weeks can't show a week.
+    assert names(train=336) == names(train=0.168) == names(season=24)
+    windows = SlidingWindow(width=2, averages=None).fit(LOAD[:, None])
+    assert (windows.season_, windows.second_season_) == (24, 168)
+    assert list(windows.get_feature_names_out()) == names() and windows.layout["n_level"] == 22
+    early = SlidingWindow(width=2, averages=None).fit(LOAD[:336, None])
+    assert (early.season_, early.second_season_) == (24, None)
+    assert early.transform(LOAD[:, None]).shape == (2000, 13) and early.buffer().n_features == 13
+    given = SlidingWindow(season=7, second_season=None).fit(LOAD[:, None])
+    assert (given.season_, given.second_season_) == (7, None)
+
+
+def test_what_comes_after_the_training_part_never_decides_the_season():
+    walk = RNG.normal(size=1000).cumsum()
+    for first, second in ((LOAD[:1000], walk), (walk, LOAD[:1000])):
+        seasons = SlidingWindow().fit(first[:, None])
+        options = {"season": seasons.season_, "second_season": seasons.second_season_}
+        for later in (second, np.full(1000, 1e30), np.full(1000, np.nan)):
+            series = np.concatenate([first, later])
+            # NaN is refused at the door; past it, it must not matter either.
+            with config_context(assume_finite=True):
+                found, given = sliding_window(series)[0], sliding_window(series, **options)[0]
+            np.testing.assert_array_equal(found, given)
+
+
+def test_a_buffer_of_unfitted_windows_has_no_season():
+    assert SlidingWindow(width=3).buffer().layout == {"width": 3, "n_level": 5, "n_exog": 0}
+    assert SlidingWindow(width=3, season=4).buffer().layout["n_level"] == 16
+
+
 def test_a_refused_push_leaves_the_buffer_alone():
     one, two = WindowBuffer(width=4, season=3), WindowBuffer(width=4, season=3)
     for v in SERIES[:20]:
@@ -217,7 +267,7 @@ def test_a_refused_push_leaves_the_buffer_alone():
 ORDER_CHECKS = {"check_methods_sample_order_invariance", "check_methods_subset_invariance"}
 
 
-@estimator_checks(SlidingWindow(width=5, season=4))
+@estimator_checks(SlidingWindow(width=5, season=4), SlidingWindow(width=5))
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learn_checks(estimator, check):
     if check.func.__name__ in ORDER_CHECKS:

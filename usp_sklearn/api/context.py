@@ -14,7 +14,8 @@ For several targets at once there is one block of seasonal columns per horizon, 
 horizon would have: ``[averages | block of h=1 | block of h=2 | … ]``.
 """
 
-from typing import NamedTuple
+from numbers import Real
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,26 @@ def make_plan(
             profile_names += [f"season{m}_{kind}_{a:g}{end}" for a in rates for kind in ("profile", "step")]
         names += profile_names
     return Plan(averages, tuple(backs), tuple(profiles), tuple(names), horizon if multi else 0)
+
+
+def _rates(values: Any, name: str, owner: str) -> tuple[float, ...]:
+    rates = tuple(values if values is not None else ())
+    for rate in rates:
+        if not isinstance(rate, Real) or not 0.0 < float(rate) <= 1.0:
+            raise ValueError(f"The {name!r} parameter of {owner} must hold rates in the range (0, 1]. Got {rate!r}.")
+    return tuple(float(r) for r in rates)
+
+
+def checked_plan(
+    owner: str, horizon: int, season: Any, second_season: Any, averages: Any, profile: Any, multi: bool
+) -> Plan:
+    """The plan of ``owner``'s options, or an error that names what is wrong with them."""
+    seasons = tuple(dict.fromkeys(int(m) for m in (season, second_season) if m is not None and m > 1))
+    if isinstance(profile, (bool, np.bool_)):
+        profile = PROFILE_RATES if profile else ()
+    return make_plan(
+        int(horizon), seasons, _rates(averages, "averages", owner), _rates(profile, "profile", owner), bool(multi)
+    )
 
 
 def _running(x: Vector, rate: float) -> Vector:

@@ -1,6 +1,6 @@
 """From a series to rows of X: ``[exogenous | level context | window]``, everything causal.
 
-    X, y = sliding_window(series, width=32, season=24)
+    X, y = sliding_window(series, width=32)
 
 A row ends at time t and its target is y_{t+horizon}. The window is the last ``width`` columns, oldest first; the level
 context (slow averages, seasonal lags, phase profiles; see :mod:`usp_sklearn.api.context`) is in the series' own units,
@@ -8,7 +8,7 @@ so rows move with the series under shifts and positive scaling.
 """
 
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,38 +16,23 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import check_array
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, validate_params
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
-from .context import PROFILE_RATES, ContextState, Plan, Vector, context, make_plan
+from .context import ContextState, Plan, Vector, checked_plan, context
+from .seasons import settled
 
 AVERAGES = (0.3, 0.1, 0.03, 0.01, 0.002)
 _CONSTRAINTS: dict[str, list[Any]] = {
     "width": [Interval(Integral, 2, None, closed="left")],
     "horizon": [Interval(Integral, 1, None, closed="left")],
-    "season": [Interval(Integral, 1, None, closed="left"), None],
+    "season": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), None],
     "second_season": [Interval(Integral, 1, None, closed="left"), None],
     "averages": ["array-like", None],
     "profile": ["boolean", "array-like"],
     "multi": ["boolean"],
 }
-
-
-def _rates(values: Any, name: str, owner: str) -> tuple[float, ...]:
-    rates = tuple(values if values is not None else ())
-    for rate in rates:
-        if not isinstance(rate, Real) or not 0.0 < float(rate) <= 1.0:
-            raise ValueError(f"The {name!r} parameter of {owner} must hold rates in the range (0, 1]. Got {rate!r}.")
-    return tuple(float(r) for r in rates)
-
-
-def _plan(owner: str, horizon: int, season: Any, second_season: Any, averages: Any, profile: Any, multi: bool) -> Plan:
-    seasons = tuple(dict.fromkeys(int(m) for m in (season, second_season) if m is not None and m > 1))
-    if isinstance(profile, (bool, np.bool_)):
-        profile = PROFILE_RATES if profile else ()
-    return make_plan(
-        int(horizon), seasons, _rates(averages, "averages", owner), _rates(profile, "profile", owner), bool(multi)
-    )
+_TRAIN = [Interval(RealNotInt, 0, 1, closed="right"), Interval(Integral, 1, None, closed="left")]
 
 
 def _windows(y: Vector, width: int) -> NDArray[np.float64]:
@@ -89,17 +74,18 @@ def _split(series: Any, exog: Any) -> tuple[Vector, NDArray[np.float64], list[st
     return table[:, 0], extra, names, index
 
 
-@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
+@validate_params(_CONSTRAINTS | {"train": _TRAIN}, prefer_skip_nested_validation=True)
 def sliding_window(
     series: Any,
     width: int = 32,
     horizon: int = 1,
-    season: int | None = None,
+    season: int | str | None = "auto",
     second_season: int | None = None,
     averages: Sequence[float] | None = AVERAGES,
     profile: bool | Sequence[float] = True,
     exog: Any = None,
     multi: bool = False,
+    train: float | int = 0.5,
 ) -> tuple[Any, Any]:
     """Rows and targets for supervised online forecasting of a series.
 
@@ -110,12 +96,16 @@ def sliding_window(
     width : values in the window.
     horizon : steps ahead, h.
     season, second_season : samples per cycle (24 for hourly data with a daily cycle); None or 1 for none. Besides the
-        cycle itself, lags of seven cycles are taken.
+        cycle itself, lags of seven cycles are taken. With "auto" :func:`find_seasons` looks for the season and, unless
+        ``second_season`` is given, for a second one.
     averages : rates of the slow averages.
     profile : whether (or with which rates over cycles) phase profiles are added.
     exog : (n,) or (n, E) covariates; row t must be known at time t. Shift covariates of the future forward yourself.
     multi : y gets all steps 1 … h as columns, and X, for each of them, the seasonal columns of a single target at that
         step: ``[exog | averages | block of step 1 | block of step 2 | … | window]``, blocks of equal size and order.
+
+    train : the first share of the series (float) or number of its values (int) in which "auto" may look; what comes
+        later never decides which columns there are. Keep it within what you fit on.
 
     Returns
     -------
@@ -141,7 +131,8 @@ def sliding_window(
         raise ValueError(
             f"series must have at least width + horizon = {width + horizon} values to give one row. Got {n} instead."
         )
-    plan = _plan("sliding_window", horizon, season, second_season, averages, profile, multi)
+    known = values[: train if isinstance(train, Integral) else max(1, int(train * n))]
+    plan = checked_plan("sliding_window", horizon, *settled(season, second_season, known), averages, profile, multi)
     keep = slice(first, first + rows)
     X = np.hstack([extra[keep], context(values, plan)[keep], _windows(values, width)[keep]])
     if multi:
@@ -165,7 +156,12 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
     extended by the first one. Row i of the output belongs to time i: pair it with ``series[i + horizon]``, or take the
     last row to forecast what comes next.
 
-    Parameters are those of :func:`sliding_window`.
+    Parameters are those of :func:`sliding_window`; with ``season="auto"`` the whole series given to ``fit`` decides.
+
+    Attributes
+    ----------
+    season_, second_season_ : samples per cycle, found or given; None for none.
+    n_exog_ : exogenous columns.
 
     >>> import numpy as np
     >>> windows = SlidingWindow(width=3, season=4, averages=(0.1,), profile=False)
@@ -181,7 +177,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         self,
         width: int = 32,
         horizon: int = 1,
-        season: int | None = None,
+        season: int | str | None = "auto",
         second_season: int | None = None,
         averages: Sequence[float] | None = AVERAGES,
         profile: bool | Sequence[float] = True,
@@ -196,9 +192,8 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         self.multi = multi
 
     def _options(self) -> Plan:
-        return _plan(
-            "SlidingWindow", self.horizon, self.season, self.second_season, self.averages, self.profile, self.multi
-        )
+        seasons = self.season_, self.second_season_
+        return checked_plan("SlidingWindow", self.horizon, *seasons, self.averages, self.profile, self.multi)
 
     def _series(self, X: Any, reset: bool) -> NDArray[np.float64]:
         if isinstance(X, pd.Series):
@@ -207,8 +202,9 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Remember the number of columns; nothing is estimated. ``X`` is (n, 1 + E), or a Series."""
+        """Find the season if it is "auto" and remember the number of columns. ``X`` is (n, 1 + E), or a Series."""
         table = self._series(X, reset=True)
+        self.season_, self.second_season_ = settled(self.season, self.second_season, table[:, 0])
         self._options()
         self.n_exog_ = table.shape[1] - 1
         return self
@@ -236,15 +232,19 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         return np.asarray(_names(self._options(), self.width, [str(c) for c in names[1:]]), dtype=object)
 
     def buffer(self, n_exog: int = 0) -> "WindowBuffer":
-        """The streaming twin with the same options."""
-        return WindowBuffer(n_exog=n_exog, **self.get_params(deep=False))
+        """The streaming twin with the same options; before ``fit`` the season of "auto" is not known, and none."""
+        seasons = (self.season_, self.second_season_) if hasattr(self, "season_") else (self.season, self.second_season)
+        given = dict(zip(("season", "second_season"), seasons, strict=True))
+        if given["season"] == "auto":
+            given["season"] = None
+        return WindowBuffer(n_exog=n_exog, **(self.get_params(deep=False) | given))
 
 
 class WindowBuffer:
     """Rows of :func:`sliding_window` one value at a time, at constant cost and memory.
 
     ``push(y_t)`` returns the row that ends at t, equal to the batch row to rounding (1e-12). Options are those of
-    :func:`sliding_window`; ``n_exog`` is how many exogenous values each push brings.
+    :func:`sliding_window`, with seasons as numbers; ``n_exog`` is how many exogenous values each push brings.
 
     >>> buffer = WindowBuffer(width=3, averages=(0.5,))
     >>> [buffer.push(v) for v in (1.0, 3.0, 4.0)][-1]
@@ -262,7 +262,7 @@ class WindowBuffer:
         multi: bool = False,
         n_exog: int = 0,
     ):
-        plan = _plan("WindowBuffer", horizon, season, second_season, averages, profile, multi)
+        plan = checked_plan("WindowBuffer", horizon, season, second_season, averages, profile, multi)
         self.layout = _layout(plan, width, n_exog)
         self._state = ContextState(plan, int(width))
 

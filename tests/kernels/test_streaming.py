@@ -96,7 +96,7 @@ def test_scale_head_learns_the_size_of_errors():
 def test_standardised_rows_do_not_see_shift_and_scale():
     rng = np.random.default_rng(6)
     w, level = rng.normal(size=16).cumsum(), rng.normal(size=4)
-    stats = window.Statistics(*(jnp.asarray(v) for v in (0.7, 10.0, -3.0, 3.0, np.zeros(0), np.ones(0))))
+    stats = window.Statistics(*(jnp.asarray(v) for v in (0.7, 1.0, 1.0, 10.0, -3.0, 3.0, np.zeros(0), np.ones(0))))
 
     def row(a, b):
         raw = window.Raw(jnp.zeros(0), jnp.asarray(a * level + b), jnp.asarray(a * w + b), jnp.asarray(16))

@@ -121,13 +121,16 @@ def member_laws(spec: Spec, state: State, prepared: Prepared) -> tuple[Law, Arra
         each.append(laws.continued(prepared.experts, laws.INDEX_OTHERS))
     stacked = jax.tree.map(lambda *x: jnp.concatenate(x), *each)
     usable = jnp.isfinite(stacked.q).all(-1) & jnp.isfinite(stacked.tail_scale).all(-1)
-    low = jnp.minimum(state.stats.low, row.last)
-    high = jnp.maximum(state.stats.high, row.last)
-    margin = 0.1 * (high - low) + 1e-9 * row.scale
-    # A member that extrapolates must not drag the ensemble: nothing beyond the running range and a tenth of it.
-    q = jnp.where(usable[:, None], jnp.clip(stacked.q, low - margin, high + margin), row.last)
+    q = jnp.where(usable[:, None], jnp.clip(stacked.q, *_reach(state, row)), row.last)
     tail_scale = jnp.where(usable[:, None], stacked.tail_scale, 0.0)
     return Law(q, tail_scale, jnp.where(usable[:, None], stacked.tail_index, laws.INDEX_MIN)), usable
+
+
+def _reach(state: State, row: Row) -> tuple[Array, Array]:
+    """Nothing beyond the running range and a tenth of it is let in: what extrapolates must not drag the ensemble."""
+    low, high = jnp.minimum(state.stats.low, row.last), jnp.maximum(state.stats.high, row.last)
+    margin = 0.1 * (high - low) + 1e-9 * row.scale
+    return low - margin, high + margin
 
 
 def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple[Law, Array, Issued]:
@@ -136,6 +139,8 @@ def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tupl
     alive = usable & orchestrator.awake(spec, state.orchestrator)
     if spec.stack:
         members, alive = orchestrator.stacked(state.orchestrator, members, alive, prepared.local.last)
+        # The stack extrapolates too: its widths are those of the members' mean law, which one of them can collapse.
+        members = members._replace(q=jnp.clip(members.q, *_reach(state, _row(prepared, state.stats))))
     emergency = orchestrator.emergency(params, state.orchestrator, prepared.identification)
     issued, calibrated, weights = orchestrator.combine(
         spec,
@@ -183,20 +188,17 @@ def stored(spec: Spec, state: State, ahead: Array | int = 0) -> Pending:
 
 def learn(spec: Spec, params: Params, state: State, y: Array, ahead: Array | int = 0) -> tuple[State, Telemetry]:
     """The outcome of the law stored ``ahead`` after the oldest: score it, move the weights, teach the members."""
-    pending = state.pending
     prepared, members, alive, issued, calibrated, echo, memo, *_ = stored(spec, state, ahead)
-    memos = [None] * len(spec.branches) if memo is None else memo
-    row = _row(prepared, state.stats)
-    branches = tuple(
-        BRANCHES[b].update(s, row, y, m)[0] for b, s, m in zip(spec.branches, state.branches, memos, strict=True)
-    )
+    row, memos = _row(prepared, state.stats), [None] * len(spec.branches) if memo is None else memo
+    each = zip(spec.branches, state.branches, memos, strict=True)
+    branches = tuple(BRANCHES[b].update(s, row, y, m)[0] for b, s, m in each)
     stats = window.learn(state.stats, prepared.local)
     stats = stats._replace(low=jnp.minimum(stats.low, y), high=jnp.maximum(stats.high, y))
     status, record = orchestrator.learn(
         spec, params, state.orchestrator, members, alive, issued, calibrated, echo, row, y, prepared.identification,
         branches,
     )  # fmt: skip
-    pending = pending._replace(tail=pending.tail + 1)
+    pending = state.pending._replace(tail=state.pending.tail + 1)
     return State(branches, stats, status, pending), record
 
 
@@ -217,9 +219,8 @@ def walk(
     ``raw`` if ``issues[j]``. The leading axis of all of them is a bucket. Batch and stream run this same program,
     so they agree to the last bit.
     """
-    shape = jax.eval_shape(
-        lambda s: step(spec, params, s, jax.tree.map(lambda x: x[0], raw), y[0], True, True)[1], state
-    )
+    first = jax.tree.map(lambda x: x[0], raw)
+    shape = jax.eval_shape(lambda s: step(spec, params, s, first, y[0], True, True)[1], state)
     out = jax.tree.map(lambda x: jnp.zeros(y.shape + x.shape, x.dtype), shape)
 
     def body(j: Array, carry: tuple[State, Output]) -> tuple[State, Output]:
@@ -281,7 +282,7 @@ def train(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Arra
     )
     one = jax.tree.map(lambda x: jnp.zeros((spec.queue, *x.shape[1:]), x.dtype), prepared)
     m, zero = len(spec.members), jnp.zeros((), jnp.int32)
-    two = jnp.zeros((spec.queue, 2), raw.window.dtype)
+    two = jnp.zeros((spec.queue, 2), y.dtype)
     empty = Law(jnp.zeros((spec.queue, laws.N_LEVELS), two.dtype), two, two + laws.INDEX_MIN)
     members = jax.tree.map(lambda x: jnp.repeat(x[:, None], m, axis=1), empty)
     status = orchestrator.init(spec, params, rows, y, mask)

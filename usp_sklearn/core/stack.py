@@ -153,7 +153,7 @@ def update(
     ratio = jnp.maximum(jnp.where(state.count < RATIO_WARM, warm, slow), 1e-6)
     return State(
         fit=regression.update(state.fit, x, (y - middle) / unit, TUNING),
-        errors=insert(state.errors, error / (safe * state.ratio), state.count),
+        errors=insert(state.errors, jnp.clip(error / (safe * state.ratio), -CLIP, CLIP), state.count),
         recent=jnp.concatenate([error[None], state.recent[:-1]]),
         unit=jnp.where(state.unit > 0, state.unit + UNIT_RATE * (width - state.unit), width),
         ratio=ratio,

@@ -140,7 +140,7 @@ def test_equivariance(rows):
 @pytest.mark.parametrize(
     ("params", "match"),
     [
-        ({"regressors": []}, "name a regressor"),
+        ({"regressors": []}, "at least one regressor"),
         ({"quantiles": [0.5]}, "at least two"),
         ({"refit_every": 0}, "refit_every"),
         ({"history": 10}, "history"),

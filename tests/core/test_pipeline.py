@@ -133,3 +133,14 @@ def test_few_programs_serve_many_shapes(series):
     finally:
         jax.monitoring.clear_event_listeners()
     assert compiled == []
+
+
+def test_a_stream_finds_the_season_its_model_was_given():
+    """Windows that were never fitted look for the season in the history, as sliding_window did in its first half."""
+    rng = np.random.default_rng(2)
+    series = 5 * np.sin(2 * np.pi * np.arange(500) / 12) + rng.normal(size=500)
+    X, y = sliding_window(series, width=WIDTH)
+    model = JKOPredictor(width=WIDTH, n_level=X.shape[1] - WIDTH, branches=["A"], random_state=0).fit(X, y)
+    stream = Stream(model, series, SlidingWindow(width=WIDTH))
+    assert X.shape[1] > WIDTH + 5
+    np.testing.assert_allclose(stream.law.median(), 5 * np.sin(2 * np.pi * 500 / 12), atol=1.5)

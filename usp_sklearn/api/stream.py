@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import clone
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
@@ -26,7 +27,8 @@ class Stream:
         The series the model was fitted on, up to its newest value, whole: slow averages and seasonal profiles
         reach back to its start.
     windows : SlidingWindow, optional
-        The options X was made with. Default: the bare window.
+        The options X was made with, best the fitted transformer itself: one that is not fitted is fitted on the
+        history, where ``season="auto"`` may find more than in a part of it. Default: the bare window.
 
     Examples
     --------
@@ -42,9 +44,12 @@ class Stream:
 
     def __init__(self, model: BasePredictor, history: ArrayLike, windows: SlidingWindow | None = None) -> None:
         check_is_fitted(model)
-        windows = SlidingWindow(width=model.width_, averages=None) if windows is None else windows
+        windows = SlidingWindow(width=model.width_, averages=None, season=None) if windows is None else windows
         series = check_array(history, dtype=np.float64, ensure_2d=False, input_name="history")
         series = series.reshape(len(series), -1)
+        if not hasattr(windows, "n_exog_"):
+            # The season is then the one of the whole history.
+            windows = clone(windows).fit(series)
         self._buffer = windows.buffer(n_exog=series.shape[1] - 1)
         columns = self._buffer.n_features
         if columns != model.n_features_in_:

@@ -119,6 +119,9 @@ class BasePredictor(Readings, RegressorMixin, BaseEstimator):
                 f"n_level. Got n_ahead={self.n_ahead}, n_level={self.n_level} instead."
             )
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        # A single column is the one-step model; its answers keep the column.
+        self._column = y.shape[1:] == (1,)
+        y = y[:, 0] if self._column else y
         layout = self._layout(width, horizon, multi=y.ndim == 2)
         with runtime.precision():
             self.state_, record = engine.fit(layout, self._params(), X, y, seed)
@@ -154,16 +157,17 @@ class BasePredictor(Readings, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X, y = self._check_X_y(X, y, reset=False)
         layout = self.state_.shape.layout
-        expected = (layout.horizon,) if layout.multi else ()
-        if y.shape[1:] != expected:
-            shown = f"(n, {layout.horizon})" if layout.multi else "(n,)"
+        columns = layout.multi or self._column
+        if y.shape[1:] != ((layout.horizon,) if columns else ()):
+            shown = f"(n, {layout.horizon})" if columns else "(n,)"
             raise ValueError(f"y must have the shape it had in fit, {shown}. Got {y.shape} instead.")
+        y = y[:, 0] if self._column else y
         with runtime.precision():
             state, law, record = engine.walk(self.state_, self._params(), X, y)
         # Only now, with every step done, does the new state become the model's: a reader sees old or new.
         self._history = recent(self._history, record)
         self.state_ = state
-        return _distribution(state, law)
+        return self._distribution(state, law)
 
     # ------------------------------------------------------------------ reading
 
@@ -172,7 +176,7 @@ class BasePredictor(Readings, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         with runtime.precision():
-            return _distribution(self.state_, engine.predict(self.state_, self._params(), X))
+            return self._distribution(self.state_, engine.predict(self.state_, self._params(), X))
 
     # ------------------------------------------------------------------ plumbing
 
@@ -224,6 +228,10 @@ class BasePredictor(Readings, RegressorMixin, BaseEstimator):
             raise ValueError(f"{type(self).__name__} needs at least 2 rows to fit. Got n_samples={X.shape[0]} instead.")
         return width
 
+    def _distribution(self, trained: engine.Engine, law: Law) -> PredictiveDistribution:
+        law = jax.tree.map(lambda x: x[:, None], law) if self._column else law
+        return PredictiveDistribution(law, engine.correlation(trained))
+
     def _check_X_y(self, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=reset)
         return X, np.asarray(y, np.float64)
@@ -243,7 +251,3 @@ class BasePredictor(Readings, RegressorMixin, BaseEstimator):
         # Rows are windows of the target's own series; on unrelated features no skill is promised.
         tags.regressor_tags.poor_score = True
         return tags
-
-
-def _distribution(trained: engine.Engine, law: Law) -> PredictiveDistribution:
-    return PredictiveDistribution(law, engine.correlation(trained))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
@@ -64,7 +65,7 @@ class Stream:
                 f"Got {len(series)} instead."
             )
         self._settings = model._params()
-        self._engine = model.state_
+        self._engine, self._column = model.state_, model._column
         self._law: Any = None
         self._record: Any = None
         # Rows of fit end one horizon before the newest value: issue the laws that are still to be made.
@@ -87,7 +88,8 @@ class Stream:
     @property
     def law(self) -> PredictiveDistribution:
         """The law issued last."""
-        return PredictiveDistribution(self._law, engine.correlation(self._engine))
+        law = jax.tree.map(lambda x: x[None], self._law) if self._column else self._law
+        return PredictiveDistribution(law, engine.correlation(self._engine))
 
     @property
     def telemetry_(self) -> dict[str, Any]:

@@ -9,10 +9,8 @@ is worth having. With --laws, members' laws are kept in a folder and read from t
 """
 
 import argparse
-import multiprocessing
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -215,12 +213,6 @@ def one_series(job: tuple[str, str, str, Path | None, tuple[str, ...]]) -> tuple
     return series, {v: scorer.pinball(stored.y[test], replay(stored, every[v])[test][:, at]).mean() for v in wanted}
 
 
-def _start_worker(cores: Any, cache: str) -> None:
-    common.one_thread()
-    common.pin(cores.get())
-    common.compile_cache(Path(cache))
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -235,12 +227,7 @@ def main() -> None:
     ids = [u for u in common.load_scorer(bench).load(args.split)[0] if not args.ids or u in args.ids]
     wanted = tuple(dict.fromkeys(["full", *args.variants]))
     folder = None if args.laws is None else args.laws / args.split
-    context = multiprocessing.get_context("spawn")
-    cores = context.Queue()
-    for core in range(args.jobs):
-        cores.put(core)
-    initargs = (cores, str(common.RESULTS / ".xla-cache"))
-    with ProcessPoolExecutor(args.jobs, mp_context=context, initializer=_start_worker, initargs=initargs) as pool:
+    with common.pool(args.jobs, common.RESULTS / ".xla-cache") as pool:
         rows = dict(pool.map(one_series, [(u, args.split, str(bench), folder, wanted) for u in ids]))
     losses = pd.DataFrame(rows).T
     change = np.log(losses.div(losses["full"], axis=0))

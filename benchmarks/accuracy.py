@@ -11,12 +11,9 @@ was stopped goes on where it was (``--fresh`` starts over). One core per worker 
 import argparse
 import copy
 import json
-import multiprocessing
 import os
 import sys
 import time
-import traceback
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,8 +40,8 @@ class Job(NamedTuple):
     cache: str
 
 
-def forecast(job: Job) -> tuple[str, float, float]:
-    """Fit, walk and write one series; returns its name, seconds of the fit and ms per walked step."""
+def forecast(job: Job) -> str:
+    """Fit, walk and write one series; says seconds of the fit and ms per walked step."""
     import numpy as np
     import pandas as pd
 
@@ -71,9 +68,9 @@ def forecast(job: Job) -> tuple[str, float, float]:
         return np.asarray(model.update_predict(X[known:], Y[known:], quantiles=scorer.LEVELS))
 
     started = time.perf_counter()
-    model, fit_seconds = common.timed(fitted, fitted, _COMPILATIONS)
+    model, fit_seconds = common.timed(fitted, fitted)
     spare = copy.deepcopy(model)
-    Q, walk_seconds = common.timed(lambda: walk(model), lambda: walk(spare), _COMPILATIONS)
+    Q, walk_seconds = common.timed(lambda: walk(model), lambda: walk(spare))
     total = time.perf_counter() - started
     if job.multi:
         rows = []
@@ -91,7 +88,7 @@ def forecast(job: Job) -> tuple[str, float, float]:
     times = {"fit": fit_seconds, "walk": walk_seconds, "steps": len(Q), "wall": total, "weights": _weights(model)}
     done.with_name(f"{job.series}.json").write_text(json.dumps(times))
     part.replace(done)
-    return job.series, fit_seconds, 1e3 * walk_seconds / len(Q)
+    return f": fit {fit_seconds:.2f} s, {1e3 * walk_seconds / len(Q):.3f} ms/step"
 
 
 def _weights(model: Any) -> dict[str, float]:
@@ -100,38 +97,6 @@ def _weights(model: Any) -> dict[str, float]:
     if frame is None:
         return {}
     return {c.removeprefix("weight_"): float(frame[c].mean()) for c in frame.columns if c.startswith("weight_")}
-
-
-def _start_worker(cores: Any, cache: str) -> None:
-    global _COMPILATIONS
-    common.pin(cores.get())
-    common.compile_cache(Path(cache))
-    _COMPILATIONS = common.Compilations()
-
-
-_COMPILATIONS: Any = None
-
-
-def run(jobs: list[Job], workers: int) -> list[str]:
-    """Forecast all series in worker processes; returns those that failed."""
-    context = multiprocessing.get_context("spawn")
-    cores = context.Queue()
-    for core in range(workers):
-        cores.put(core)
-    failed: list[str] = []
-    initargs = (cores, jobs[0].cache)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=initargs) as pool:
-        futures = {pool.submit(forecast, job): job for job in jobs}
-        for count, future in enumerate(as_completed(futures), 1):
-            name = futures[future].series
-            try:
-                _, fit, step = future.result()
-                print(f"[{count}/{len(jobs)}] {name}: fit {fit:.2f} s, {step:.3f} ms/step", flush=True)
-            except Exception as error:
-                failed.append(name)
-                traceback.print_exception(error)
-                print(f"[{count}/{len(jobs)}] {name}: FAILED", flush=True)
-    return failed
 
 
 def main() -> int:
@@ -152,28 +117,18 @@ def main() -> int:
 
     bench = common.bench_path(args.bench)
     scorer = common.load_scorer(bench)
-    ids = list(scorer.load(args.split)[0])
-    if unknown := set(args.ids or ()) - set(ids):
-        parser.error(f"no such series in {args.split}: {', '.join(sorted(unknown))}")
-    ids = [u for u in ids if not args.ids or u in args.ids]
+    ids = common.known_ids(parser, scorer, args.split, args.ids)
     name = args.estimator + (f"-{args.tag}" if args.tag else "")
     folder = args.out / args.split / (name + ("-multi" if args.multi else ""))
-    folder.mkdir(parents=True, exist_ok=True)
     settings = json.dumps({"params": json.loads(args.params), "start": args.start}, sort_keys=True)
-    stamp = folder / "settings.txt"
-    if not args.fresh and stamp.exists() and stamp.read_text() != settings:
-        parser.error(f"{folder} holds a run with other settings {stamp.read_text()}; use --tag or --fresh")
-    stamp.write_text(settings)
-    if args.fresh:
-        for u in ids:
-            (folder / f"{u}.csv.gz").unlink(missing_ok=True)
+    common.resume(parser, folder, settings, args.fresh, [folder / f"{u}.csv.gz" for u in ids])
     jobs = [
         Job(u, args.split, args.estimator, json.loads(args.params), args.multi, args.start, str(bench), str(folder),
             str(args.out / ".xla-cache"))
         for u in ids
         if not (folder / f"{u}.csv.gz").exists()
     ]  # fmt: skip
-    failed = run(jobs, args.jobs) if jobs else []
+    failed = common.run_all(forecast, jobs, args.jobs) if jobs else []
 
     from benchmarks.report import report
 

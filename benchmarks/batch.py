@@ -26,13 +26,10 @@ LightGBM is optional and in no extra of the package; without it the run says so 
 import argparse
 import importlib.util
 import json
-import multiprocessing
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -175,7 +172,7 @@ def score(series: str, number: int, name: str, y: Array, q: Array, levels: Array
 
 
 def measure(job: Job) -> str:
-    """Score every forecaster on every fold of one series and write the table."""
+    """Score every forecaster on every fold of one series and write the table; nothing more to say."""
     scorer = common.load_scorer(Path(job.bench))
     data, meta = scorer.load(job.split)
     rows = []
@@ -186,7 +183,7 @@ def measure(job: Job) -> str:
     part = done.with_name(f"part-{os.getpid()}-{done.name}")
     pd.DataFrame(rows).to_csv(part, index=False)
     part.replace(done)
-    return job.series
+    return ""
 
 
 def report(folder: Path, ids: list[str]) -> pd.DataFrame:
@@ -223,33 +220,6 @@ def report(folder: Path, ids: list[str]) -> pd.DataFrame:
     return ratios
 
 
-def _start_worker(cores: Any, cache: str) -> None:
-    common.pin(cores.get())
-    common.compile_cache(Path(cache))
-
-
-def run(jobs: list[Job], workers: int) -> list[str]:
-    """Score all series in worker processes; returns those that failed."""
-    context = multiprocessing.get_context("spawn")
-    cores = context.Queue()
-    for core in range(workers):
-        cores.put(core)
-    failed: list[str] = []
-    initargs = (cores, jobs[0].cache)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=initargs) as pool:
-        futures = {pool.submit(measure, job): job.series for job in jobs}
-        for count, future in enumerate(as_completed(futures), 1):
-            name = futures[future]
-            try:
-                future.result()
-                print(f"[{count}/{len(jobs)}] {name}", flush=True)
-            except Exception as error:
-                failed.append(name)
-                traceback.print_exception(error)
-                print(f"[{count}/{len(jobs)}] {name}: FAILED", flush=True)
-    return failed
-
-
 def main() -> int:
     """Command line; the exit status is 1 if a series failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -266,30 +236,20 @@ def main() -> int:
     args = parser.parse_args()
 
     bench = common.bench_path(args.bench)
-    ids = list(common.load_scorer(bench).load(args.split)[0])
-    if unknown := set(args.ids or ()) - set(ids):
-        parser.error(f"no such series in {args.split}: {', '.join(sorted(unknown))}")
-    ids = [u for i, u in enumerate(ids) if (u in args.ids if args.ids else i % args.every == 0)]
+    ids = common.known_ids(parser, common.load_scorer(bench), args.split, args.ids)[:: 1 if args.ids else args.every]
     has_lightgbm = importlib.util.find_spec("lightgbm") is not None
     if not has_lightgbm:
         print("LightGBM is not installed: the run goes on without it (pip install --no-deps lightgbm==4.7.0).")
     folder = args.out / args.split / "batch"
-    folder.mkdir(parents=True, exist_ok=True)
     settings = json.dumps({"folds": args.folds, "lightgbm": has_lightgbm})
-    stamp = folder / "settings.txt"
-    if not args.fresh and stamp.exists() and stamp.read_text() != settings:
-        parser.error(f"{folder} holds a run with other settings {stamp.read_text()}; use --out or --fresh")
-    stamp.write_text(settings)
-    if args.fresh:
-        for u in ids:
-            (folder / f"{u}.csv").unlink(missing_ok=True)
+    common.resume(parser, folder, settings, args.fresh, [folder / f"{u}.csv" for u in ids])
     cache = str(args.out / ".xla-cache")
     jobs = [
         Job(u, args.split, args.folds, has_lightgbm, str(bench), str(folder), cache)
         for u in ids
         if not (folder / f"{u}.csv").exists()
     ]
-    failed = run(jobs, args.jobs) if jobs else []
+    failed = common.run_all(measure, jobs, args.jobs) if jobs else []
     report(folder, ids)
     if failed:
         print(f"FAILED on {len(failed)} series: {', '.join(failed)}")

@@ -1,10 +1,15 @@
 """What the benchmarks share: one core per process, the compilation cache, timing without compilation, estimators."""
 
+import argparse
 import importlib.util
+import multiprocessing
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -81,6 +86,57 @@ def compile_cache(folder: Path | None) -> None:
         usp_sklearn.configure(cache_dir=folder)
 
 
+def _start_worker(cores: Any, cache: str) -> None:
+    one_thread()
+    pin(cores.get())
+    compile_cache(Path(cache))
+
+
+def pool(workers: int, cache: Path | str) -> ProcessPoolExecutor:
+    """Worker processes, a core each, that share the compilation cache in the folder ``cache``."""
+    context = multiprocessing.get_context("spawn")
+    cores = context.Queue()
+    for core in range(workers):
+        cores.put(core)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(cores, str(cache)))
+
+
+def run_all(work: Callable[[Any], str], jobs: list[Any], workers: int) -> list[str]:
+    """``work`` on ``jobs``, which have a series and a cache; prints what it says, returns the series that failed."""
+    failed: list[str] = []
+    with pool(workers, jobs[0].cache) as processes:
+        futures = {processes.submit(work, job): job.series for job in jobs}
+        for count, future in enumerate(as_completed(futures), 1):
+            name = futures[future]
+            try:
+                print(f"[{count}/{len(jobs)}] {name}{future.result()}", flush=True)
+            except Exception as error:
+                failed.append(name)
+                traceback.print_exception(error)
+                print(f"[{count}/{len(jobs)}] {name}: FAILED", flush=True)
+    return failed
+
+
+def resume(parser: argparse.ArgumentParser, folder: Path, settings: str, fresh: bool, results: list[Path]) -> None:
+    """Make ``folder`` ready: a run with other ``settings`` is refused, a ``fresh`` one forgets its ``results``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = folder / "settings.txt"
+    if not fresh and stamp.exists() and stamp.read_text() != settings:
+        parser.error(f"{folder} holds a run with other settings {stamp.read_text()}; use another folder or --fresh")
+    stamp.write_text(settings)
+    if fresh:
+        for result in results:
+            result.unlink(missing_ok=True)
+
+
+def known_ids(parser: argparse.ArgumentParser, scorer: ModuleType, split: str, wanted: list[str] | None) -> list[str]:
+    """Series of ``split``, all or those ``wanted``; a name that is not there ends the program."""
+    ids = list(scorer.load(split)[0])
+    if unknown := set(wanted or ()) - set(ids):
+        parser.error(f"no such series in {split}: {', '.join(sorted(unknown))}")
+    return [u for u in ids if not wanted or u in wanted]
+
+
 class Compilations:
     """Counts and times what XLA compiles (or fetches from its cache) while the process runs."""
 
@@ -97,13 +153,19 @@ class Compilations:
             self.seconds += seconds
 
 
-def timed(call: Callable[[], T], again: Callable[[], T], compilations: Compilations) -> tuple[T, float]:
+@cache
+def compilations() -> Compilations:
+    """The counter of this process, from its first use on."""
+    return Compilations()
+
+
+def timed(call: Callable[[], T], again: Callable[[], T]) -> tuple[T, float]:
     """Result and seconds of ``call``; if that had to compile, the seconds are those of ``again``, the same work."""
-    before = compilations.count
+    before = compilations().count
     start = time.perf_counter()
     out = call()
     seconds = time.perf_counter() - start
-    if compilations.count > before:
+    if compilations().count > before:
         start = time.perf_counter()
         again()
         seconds = time.perf_counter() - start

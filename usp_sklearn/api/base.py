@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .. import runtime
 from ..core import engine
 from ..kernels.law import Law
-from .distribution import PredictiveDistribution, check_levels
+from .distribution import PredictiveDistribution
 from .reading import Readings
 from .records import recent
 
@@ -139,20 +139,6 @@ class BasePredictor(Readings, RegressorMixin, BaseEstimator):
         self._walk(X, y)
         return self
 
-    def update_predict(self, X: ArrayLike, y: ArrayLike, quantiles: ArrayLike | None = None) -> NDArray[np.float64]:
-        """Prequential pass: row i's law is issued before ``y[i]`` is learned.
-
-        With horizon h the outcome of a row is learned h − 1 rows later, when it would be known.
-
-        Returns
-        -------
-        (n,) point predictions, or (n, q) quantiles when ``quantiles`` are given; with 2-D y an axis H follows n.
-        """
-        check_is_fitted(self)
-        levels = None if quantiles is None else check_levels(quantiles)
-        law = self._walk(X, y)
-        return law.mean() if levels is None and self.point == "mean" else self._read(law, levels)
-
     def _walk(self, X: ArrayLike, y: ArrayLike) -> PredictiveDistribution:
         check_is_fitted(self)
         X, y = self._check_X_y(X, y, reset=False)
@@ -182,6 +168,9 @@ class BasePredictor(Readings, RegressorMixin, BaseEstimator):
 
     def _branch_set(self) -> tuple[str, ...]:
         return self._branches
+
+    def _point(self) -> str:
+        return self.point
 
     def _members(self, multi: bool) -> tuple[tuple[str, str], ...]:
         return engine.every_member(self._branch_set())

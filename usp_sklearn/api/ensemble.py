@@ -136,7 +136,7 @@ class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
         predictor = JKOPredictor() if self.predictor is None else clone(self.predictor)
         if not isinstance(predictor, BasePredictor):
             raise TypeError(
-                f"The 'predictor' parameter of JKOEnsemble must be a JKOPredictor. Got {predictor!r} instead."
+                f"The 'predictor' parameter of JKOEnsemble must be one of this package's. Got {predictor!r} instead."
             )
         predictor._validate_params()
         width = predictor._check_layout(X)
@@ -170,29 +170,12 @@ class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
         self._walk(X, y)
         return self
 
-    def update_predict(self, X: ArrayLike, y: ArrayLike, quantiles: ArrayLike | None = None) -> Array:
-        """Prequential pass: row i's law is issued before ``y[i]`` is learned, regressors are refitted on the way.
-
-        Returns
-        -------
-        (n,) point predictions, or (n, q) quantiles when ``quantiles`` are given.
-        """
-        check_is_fitted(self)
-        levels = None if quantiles is None else check_levels(quantiles)
-        law = self._walk(X, y)
-        return law.mean() if levels is None and self.point == "mean" else self._read(law, levels)
-
     def predict_distribution(self, X: ArrayLike) -> PredictiveDistribution:
         """The laws of all rows, from the present state."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         with runtime.precision():
             return PredictiveDistribution(engine.predict(self.state_, self._predictor._params(), X, self._experts(X)))
-
-    @property
-    def point(self) -> str:  # type: ignore[override]
-        """What ``predict`` returns, the predictor's own choice."""
-        return "median" if self.predictor is None else str(self.predictor.point)
 
     @property
     def weights_(self) -> dict[str, float]:
@@ -275,6 +258,9 @@ class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
 
     def _branch_set(self) -> tuple[str, ...]:
         return self._predictor._branch_set()
+
+    def _point(self) -> str:
+        return self._predictor.point
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "state_")

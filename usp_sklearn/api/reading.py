@@ -1,5 +1,6 @@
 """What every predictor lets users read: points, quantiles, intervals, draws, weights, risk records."""
 
+from abc import ABC, abstractmethod
 from numbers import Real
 from typing import Any
 
@@ -14,23 +15,43 @@ from .distribution import PredictiveDistribution, check_levels
 from .records import frame, plain
 
 
-class Readings:
+class Readings(ABC):
     """All of it follows from the laws of rows and from the recent risk records."""
 
-    point: str
     _history: Telemetry
 
+    @abstractmethod
     def predict_distribution(self, X: ArrayLike) -> PredictiveDistribution:
         """The laws of all rows."""
-        raise NotImplementedError
 
+    @abstractmethod
+    def _walk(self, X: ArrayLike, y: ArrayLike) -> PredictiveDistribution:
+        """Prequential laws of all rows, whose outcomes are learned."""
+
+    @abstractmethod
     def _branch_set(self) -> tuple[str, ...]:
-        raise NotImplementedError
+        """Branches that take part."""
+
+    @abstractmethod
+    def _point(self) -> str:
+        """The point of a law that ``predict`` gives, "median" or "mean"."""
+
+    def update_predict(self, X: ArrayLike, y: ArrayLike, quantiles: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Prequential pass: row i's law is issued before ``y[i]`` is learned.
+
+        With horizon h the outcome of a row is learned h − 1 rows later, when it would be known.
+
+        Returns
+        -------
+        (n,) point predictions, or (n, q) quantiles when ``quantiles`` are given; with 2-D y an axis H follows n.
+        """
+        check_is_fitted(self)
+        levels = None if quantiles is None else check_levels(quantiles)
+        return self._read(self._walk(X, y), levels)
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Median (or mean, ``point``) of each row's law: (n,) or (n, H). Never changes the model."""
-        law = self.predict_distribution(X)
-        return law.mean() if self.point == "mean" else self._read(law, None)
+        return self._read(self.predict_distribution(X), None)
 
     def predict_quantiles(self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9)) -> NDArray[np.float64]:
         """Quantiles (n, q), or (n, H, q) with 2-D y."""
@@ -72,4 +93,6 @@ class Readings:
         return frame(self._history)
 
     def _read(self, law: PredictiveDistribution, levels: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        return law.median() if levels is None else law.ppf(levels)
+        if levels is not None:
+            return law.ppf(levels)
+        return law.mean() if self._point() == "mean" else law.median()

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
+from scipy.stats import norm
 
 from usp_sklearn import JKOPredictor, LevyPredictor, SlidingWindow, Stream, runtime, sliding_window
 from usp_sklearn.core import engine
@@ -117,6 +119,21 @@ def test_paths_of_a_random_walk_have_its_dependence():
     np.testing.assert_allclose(np.quantile(paths[0], LEVELS, axis=1).T, law.ppf(LEVELS)[0], atol=0.25)
     alone = model.sample(X[-1:], 4000, random_state=0)
     assert np.abs(np.corrcoef(alone[0]) - np.eye(6)).max() < 0.1
+
+
+def test_overlapping_errors_are_not_taken_for_moving_variance():
+    """Errors six steps ahead of a homoscedastic series overlap with what is known by the time they are learned.
+
+    Learned against the present state instead of that of the law, the newest error would seem to foretell its own size.
+    """
+    y = lfilter([1.0], [1.0, -0.9], np.random.default_rng(4).normal(size=2500))
+    X, Y = sliding_window(y, width=WIDTH, horizon=6, multi=True, season=None)
+    model = LevyPredictor(width=WIDTH, n_level=X.shape[1] - WIDTH).fit(X[:2000], Y[:2000])
+    q = model.update_predict(X[2000:], Y[2000:], [0.1, 0.9])
+    width = q[..., 1] - q[..., 0]
+    exact = 2 * norm.ppf(0.9) * np.sqrt((1 - 0.9 ** (2 * np.arange(1, 7))) / (1 - 0.81))
+    np.testing.assert_allclose(width.mean(0), exact, rtol=0.12)
+    assert (width.std(0) / width.mean(0)).max() < 0.15
 
 
 def test_paths_need_horizons(series):

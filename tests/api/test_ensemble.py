@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import QuantileRegressor
+from sklearn.linear_model import LinearRegression, QuantileRegressor
 
 from tests.api.checks import estimator_checks
 from usp_sklearn import JKOEnsemble, JKOPredictor, datasets, sliding_window
@@ -142,6 +142,7 @@ def test_equivariance(rows):
     [
         ({"regressors": []}, "at least one regressor"),
         ({"quantiles": [0.5]}, "at least two"),
+        ({"regressors": [("mean", LinearRegression())]}, "LinearRegression has neither"),
         ({"refit_every": 0}, "refit_every"),
         ({"history": 10}, "history"),
     ],

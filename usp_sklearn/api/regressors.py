@@ -57,7 +57,13 @@ def inputs(layout: Layout, of: Frame, X: Array) -> tuple[Array, Array]:
 def _at_level(regressor: Any, level: float) -> Any:
     """A clone that forecasts the quantile ``level``: its parameter is called ``quantile`` or ``alpha``."""
     copy = clone(regressor)
-    return copy.set_params(**{"quantile" if "quantile" in copy.get_params() else "alpha": level})
+    name = "quantile" if "quantile" in copy.get_params() else "alpha"
+    try:
+        return copy.set_params(**{name: level})
+    except ValueError as error:
+        raise ValueError(
+            f"A regressor of JKOEnsemble needs a parameter 'quantile' or 'alpha'. {type(copy).__name__} has neither."
+        ) from error
 
 
 class Block:

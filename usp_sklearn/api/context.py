@@ -64,7 +64,7 @@ class Plan(NamedTuple):
         return grid[:, :lags].ravel(), grid[:, lags:].ravel()
 
 
-def _known(lag: int, ahead: int, season: int) -> int:
+def known(lag: int, ahead: int, season: int) -> int:
     """Distance before t of the value ``lag`` before t + ahead, one or more seasons earlier if that is the future."""
     back = lag - ahead
     return back if back >= 0 else back + season * (-(back // season))
@@ -85,7 +85,7 @@ def make_plan(
         profile_names: list[str] = []
         for m in seasons:
             lags = (m - 1, m, m + 1, 2 * m, 7 * m - 1, 7 * m, 7 * m + 1)
-            backs += [_known(k, h, m) for k in lags]
+            backs += [known(k, h, m) for k in lags]
             names += [f"season{m}_lag{k}{end}" for k in lags]
             profiles += [Profile(m, a, h, steps) for a in rates for steps in (False, True)]
             profile_names += [f"season{m}_{kind}_{a:g}{end}" for a in rates for kind in ("profile", "step")]
@@ -147,10 +147,10 @@ def context(y: Vector, plan: Plan) -> Vector:
         columns[i, back:] = y[: max(n - back, 0)]
     memories: dict[tuple[int, float, int], Vector] = {}
     for i, p in zip(places, plan.profiles, strict=True):
-        if _track(p) not in memories:
-            memories[_track(p)] = _memory(x, *_track(p))
-        back = _known(p.season, p.ahead, p.season)
-        past = memories[_track(p)][: max(n - back, 0)]
+        if track(p) not in memories:
+            memories[track(p)] = _memory(x, *track(p))
+        back = known(p.season, p.ahead, p.season)
+        past = memories[track(p)][: max(n - back, 0)]
         columns[i, back:] = y[back:] + past if p.of_steps else past + y[0]
     return columns.T
 
@@ -161,42 +161,47 @@ class ContextState:
     def __init__(self, plan: Plan, window: int):
         self.plan = plan
         self.count = 0
-        self._origin = 0.0
+        self.origin = 0.0
         self._rates = np.array(plan.averages)
         self._warm = (1.0 / self._rates).astype(int)
-        self._sums = np.zeros(len(plan.averages))
-        self._averages = np.zeros(len(plan.averages))
+        self.sums = np.zeros(len(plan.averages))
+        self.averages = np.zeros(len(plan.averages))
         ahead = max((p.ahead for p in plan.profiles), default=0)
-        self._size = max(window, plan.reach, ahead + 1)
+        self.size = max(window, plan.reach, ahead + 1)
         self._window = window
         # Twice the length, each value written twice, so that any stretch of the past is one slice.
-        self._ring = np.zeros(2 * self._size)
+        self.ring = np.zeros(2 * self.size)
         self._backs = np.array(plan.backs, dtype=int)
         self._at_lags, self._at_profiles = plan.places()
-        self._memory = _Memory(plan.profiles)
+        self.memory = _Memory(plan.profiles)
+
+    @property
+    def newest(self) -> float:
+        """The value learned last."""
+        return float(self.ring[(self.count - 1) % self.size])
 
     def push(self, value: float) -> tuple[Vector, Vector]:
         """Learn y_t; returns the window (oldest first) and the level-context columns at t."""
-        t, size = self.count, self._size
+        t, size = self.count, self.size
         if t == 0:
-            self._origin = value
-        x = value - self._origin
+            self.origin = value
+        x = value - self.origin
         if t == 0:
             # A window or lag that reaches before the start is extended by the first value.
-            self._ring[:] = value
-        self._ring[t % size] = self._ring[t % size + size] = value
-        self._sums += x
-        self._averages = np.where(
-            t < self._warm, self._sums / (t + 1), self._rates * x - (self._rates - 1.0) * self._averages
+            self.ring[:] = value
+        self.ring[t % size] = self.ring[t % size + size] = value
+        self.sums += x
+        self.averages = np.where(
+            t < self._warm, self.sums / (t + 1), self._rates * x - (self._rates - 1.0) * self.averages
         )
         end = t % size + size + 1
-        past = self._ring[end - size : end]
-        self._memory.learn(t, x, past - self._origin)
+        past = self.ring[end - size : end]
+        self.memory.learn(t, x, past - self.origin)
         self.count = t + 1
         level = np.empty(len(self.plan.names))
-        level[: len(self._averages)] = self._averages + self._origin
+        level[: len(self.averages)] = self.averages + self.origin
         level[self._at_lags] = np.where(self._backs <= t, past[size - 1 - self._backs], value)
-        level[self._at_profiles] = self._memory.columns(t, value, self._origin)
+        level[self._at_profiles] = self.memory.columns(t, value, self.origin)
         return past[size - self._window :].copy(), level
 
 
@@ -204,37 +209,35 @@ class _Memory:
     """Averages over cycles of each phase, for all profiles of a plan in one flat array."""
 
     def __init__(self, profiles: tuple[Profile, ...]):
-        tracks = list(dict.fromkeys(_track(p) for p in profiles))
+        tracks = list(dict.fromkeys(track(p) for p in profiles))
         self._season = np.array([season for season, _, _ in tracks], dtype=int)
         self._rate = np.array([rate for _, rate, _ in tracks])
         self._lead = np.array([lead for _, _, lead in tracks], dtype=int)
         self._warm = (1.0 / self._rate).astype(int)
         self._start = np.cumsum(self._season) - self._season
-        self._sums = np.zeros(self._season.sum())
-        self._means = np.zeros(self._season.sum())
+        self.sums = np.zeros(self._season.sum())
+        self.means = np.zeros(self._season.sum())
         # Per column: whose memory it reads, at which phase, and from when on.
-        self._whose = np.array([tracks.index(_track(p)) for p in profiles], dtype=int)
+        self._whose = np.array([tracks.index(track(p)) for p in profiles], dtype=int)
         self._ahead = np.array([p.ahead for p in profiles], dtype=int)
         self._of_steps = np.array([p.of_steps for p in profiles], dtype=bool)
-        self._since = np.array([_known(p.season, p.ahead, p.season) for p in profiles], dtype=int)
+        self._since = np.array([known(p.season, p.ahead, p.season) for p in profiles], dtype=int)
 
     def learn(self, t: int, x: float, past: Vector) -> None:
         """Add x_t; ``past`` ends with it."""
         before = np.where(self._lead > 0, past[-1 - self._lead], 0.0)
         new = np.where(t >= self._lead, x - before, 0.0)
         cell, cycle = self._start + t % self._season, t // self._season
-        self._sums[cell] += new
-        plain = self._sums[cell] / (cycle + 1)
-        self._means[cell] = np.where(
-            cycle < self._warm, plain, self._rate * new - (self._rate - 1.0) * self._means[cell]
-        )
+        self.sums[cell] += new
+        plain = self.sums[cell] / (cycle + 1)
+        self.means[cell] = np.where(cycle < self._warm, plain, self._rate * new - (self._rate - 1.0) * self.means[cell])
 
     def columns(self, t: int, value: float, origin: float) -> Vector:
         """Values of the profiles at t."""
         cell = self._start[self._whose] + (t + self._ahead) % self._season[self._whose]
-        return np.where(self._since <= t, self._means[cell] + np.where(self._of_steps, value, origin), value)
+        return np.where(self._since <= t, self.means[cell] + np.where(self._of_steps, value, origin), value)
 
 
-def _track(p: Profile) -> tuple[int, float, int]:
+def track(p: Profile) -> tuple[int, float, int]:
     """What a profile needs to remember; value profiles of all horizons share one memory."""
     return p.season, p.rate, p.ahead if p.of_steps else 0

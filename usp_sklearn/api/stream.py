@@ -5,13 +5,13 @@ from typing import Any
 import jax
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from .. import runtime
 from ..core import engine
-from .base import BasePredictor
+from .affine import scaled
 from .distribution import PredictiveDistribution
 from .records import plain
 from .windows import SlidingWindow
@@ -22,7 +22,7 @@ class Stream:
 
     Parameters
     ----------
-    model : fitted predictor
+    model : fitted predictor, or Pipeline of scalers that ends in one
         Its state is copied into the stream; the model itself is not changed by pushes.
     history : (n,) array, or (n, 1 + E) with exogenous columns
         The series the model was fitted on, up to its newest value, whole: slow averages and seasonal profiles
@@ -43,7 +43,8 @@ class Stream:
     (2,)
     """
 
-    def __init__(self, model: BasePredictor, history: ArrayLike, windows: SlidingWindow | None = None) -> None:
+    def __init__(self, model: BaseEstimator, history: ArrayLike, windows: SlidingWindow | None = None) -> None:
+        model, self.slope, self.shift = scaled(model)
         check_is_fitted(model)
         windows = SlidingWindow(width=model.width_, averages=None, season=None) if windows is None else windows
         series = check_array(history, dtype=np.float64, ensure_2d=False, input_name="history")
@@ -51,8 +52,8 @@ class Stream:
         if not hasattr(windows, "n_exog_"):
             # The season is then the one of the whole history.
             windows = clone(windows).fit(series)
-        self._buffer = windows.buffer(n_exog=series.shape[1] - 1)
-        columns = self._buffer.n_features
+        self.buffer = windows.buffer(n_exog=series.shape[1] - 1)
+        columns = self.buffer.n_features
         if columns != model.n_features_in_:
             raise ValueError(
                 "The 'windows' parameter of Stream must give the rows the model was fitted on, with "
@@ -64,12 +65,12 @@ class Stream:
                 f"history must hold at least width + horizon = {model.width_ + longest} values. "
                 f"Got {len(series)} instead."
             )
-        self._settings = model._params()
-        self._engine, self._column = model.state_, model._column
+        self.settings = model._params()
+        self.engine_, self._column = model.state_, model._column
         self._law: Any = None
         self._record: Any = None
         # Rows of fit end one horizon before the newest value: issue the laws that are still to be made.
-        rows = [self._buffer.push(v[0], v[1:] if len(v) > 1 else None) for v in series]
+        rows = [self.buffer.push(v[0], v[1:] if len(v) > 1 else None) for v in series]
         for row, value in zip(rows[-longest:], series[-longest:, 0], strict=True):
             self._advance(row, value)
 
@@ -78,18 +79,19 @@ class Stream:
         value = float(y)
         if not np.isfinite(value):
             raise ValueError(f"The 'y' parameter of push must be a finite number. Got {y!r} instead.")
-        self._advance(self._buffer.push(value, exog), value)
+        self._advance(self.buffer.push(value, exog), value)
         return self.law
 
     def _advance(self, row: Any, value: float) -> None:
+        row = row if self.slope is None else row * self.slope + self.shift
         with runtime.precision():
-            self._engine, self._law, self._record = engine.advance(self._engine, self._settings, row, value)
+            self.engine_, self._law, self._record = engine.advance(self.engine_, self.settings, row, value)
 
     @property
     def law(self) -> PredictiveDistribution:
         """The law issued last."""
         law = jax.tree.map(lambda x: x[None], self._law) if self._column else self._law
-        return PredictiveDistribution(law, engine.correlation(self._engine))
+        return PredictiveDistribution(law, engine.correlation(self.engine_))
 
     @property
     def telemetry_(self) -> dict[str, Any]:

@@ -264,7 +264,7 @@ class WindowBuffer:
     ):
         plan = checked_plan("WindowBuffer", horizon, season, second_season, averages, profile, multi)
         self.layout = _layout(plan, width, n_exog)
-        self._state = ContextState(plan, int(width))
+        self.context = ContextState(plan, int(width))
 
     @property
     def n_features(self) -> int:
@@ -274,7 +274,7 @@ class WindowBuffer:
     @property
     def count(self) -> int:
         """Values seen so far; the window is complete once this reaches ``width``."""
-        return self._state.count
+        return self.context.count
 
     def push(self, value: float, exog: ArrayLike | None = None) -> NDArray[np.float64]:
         """Learn y_t and return the row (n_exog + n_level + width,) ending with it; bad input leaves the state alone."""
@@ -284,7 +284,7 @@ class WindowBuffer:
             raise ValueError(f"exog must hold n_exog={self.layout['n_exog']} values. Got {len(extra)} instead.")
         if not np.isfinite(value) or not np.isfinite(extra).all():
             raise ValueError(f"value and exog must be finite. Got value={value!r}, exog={exog!r} instead.")
-        window, level = self._state.push(value)
+        window, level = self.context.push(value)
         return np.concatenate([extra, level, window])
 
     def extend(self, series: ArrayLike, exog: ArrayLike | None = None) -> NDArray[np.float64]:

@@ -94,35 +94,35 @@ def spec(layout: Layout) -> Spec:
     return Spec(config, layout.members, queue, layout.geometry, layout.pooling, layout.experts, layout.stack)
 
 
-def _programs(layout: Layout) -> Any:
+def programs(layout: Layout) -> Any:
     """The module whose fit, walk and predict serve the layout."""
     return horizons if layout.multi else pipeline
 
 
-def raw(layout: Layout, X: Array, rows: int, experts: Array | None = None) -> Raw:
+def raw(layout: Layout, X: Array, rows: int, experts: Array | None = None, xp: Any = np) -> Raw:
     """Columns of ``X`` padded to their buckets, rows to ``rows`` by repeating the last one.
 
-    With ``multi`` every horizon gets the common level columns and its own.
+    With ``multi`` every horizon gets the common level columns and its own. ``xp`` is the namespace of ``X``'s arrays.
     """
     config = spec(layout).config
     n = len(X)
-    index = np.minimum(np.arange(rows), n - 1)
-    exog, level, window = np.split(X, [layout.n_exog, layout.n_exog + layout.n_level], axis=1)
-    exog = np.pad(exog, ((0, 0), (0, config.n_exog - layout.n_exog)))
-    edge = np.repeat(window[:, :1], config.width - layout.width, axis=1)
+    index = xp.minimum(xp.arange(rows), n - 1)
+    exog, level, window = xp.split(X, [layout.n_exog, layout.n_exog + layout.n_level], axis=1)
+    exog = xp.pad(exog, ((0, 0), (0, config.n_exog - layout.n_exog)))
+    edge = xp.repeat(window[:, :1], config.width - layout.width, axis=1)
     if layout.multi:
-        common, own = np.split(level, [layout.n_level - layout.horizon * layout.n_ahead], axis=1)
-        common = np.repeat(common[:, None], layout.horizon, axis=1)
-        level = np.concatenate([common, own.reshape(n, layout.horizon, layout.n_ahead)], axis=2)
+        common, own = xp.split(level, [layout.n_level - layout.horizon * layout.n_ahead], axis=1)
+        common = xp.repeat(common[:, None], layout.horizon, axis=1)
+        level = xp.concatenate([common, own.reshape(n, layout.horizon, layout.n_ahead)], axis=2)
     # An absent level column equals the newest value: its gap is zero and no model can lean on it.
-    spare = np.broadcast_to(
+    spare = xp.broadcast_to(
         window[:, -1].reshape(n, *[1] * (level.ndim - 1)), (*level.shape[:-1], config.n_level - level.shape[-1])
     )
     return Raw(
         exog[index],
-        np.concatenate([level, spare], axis=-1)[index],
-        np.concatenate([edge, window], axis=1)[index],
-        np.full(rows, layout.width, np.int32),
+        xp.concatenate([level, spare], axis=-1)[index],
+        xp.concatenate([edge, window], axis=1)[index],
+        xp.full(rows, layout.width, xp.int32),
         None if experts is None else experts[index],
     )
 
@@ -138,7 +138,7 @@ def fit(
     mask = np.arange(rows) < head.stop - head.start
     target = y[head][np.arange(rows) % (head.stop - head.start)]
     given = raw(layout, X[head], rows, None if experts is None else experts[head])
-    state = _programs(layout).fit(
+    state = programs(layout).fit(
         spec(layout), params, given, target, mask, jax.random.key(seed), np.int32(layout.horizon)
     )
     engine, _, telemetry = walk(Engine(Shape(layout), state, y[:0]), params, X, y, experts)
@@ -192,7 +192,7 @@ def _steps(
         index = np.arange(CHUNK) % count
         given = raw(layout, X[part], CHUNK, None if experts is None else experts[part])
         args = given, y[part][index], learns[part][index], issues[part][index], np.int32(count)
-        state, out = _programs(layout).walk(spec(layout), params, state, *args)
+        state, out = programs(layout).walk(spec(layout), params, state, *args)
         pieces.append(jax.tree.map(lambda x, count=count: np.asarray(x)[:count], out))
     out = jax.tree.map(lambda *x: np.concatenate(x), *pieces)
     record = jax.tree.map(lambda x: x[:, 0], out.telemetry) if layout.multi else out.telemetry
@@ -208,7 +208,7 @@ def predict(engine: Engine, params: Params, X: Array, experts: Array | None = No
         part = slice(start, start + size)
         count = len(X[part])
         given = raw(layout, X[part], size, None if experts is None else experts[part])
-        issued = _programs(layout).predict(spec(layout), params, engine.state, given)
+        issued = programs(layout).predict(spec(layout), params, engine.state, given)
         pieces.append(jax.tree.map(lambda x, count=count: np.asarray(x)[:count], issued.law))
     return jax.tree.map(lambda *x: np.concatenate(x), *pieces)
 

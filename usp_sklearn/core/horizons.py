@@ -51,23 +51,31 @@ def walk(
     spec: Spec, params: Params, state: Ladder, raw: Raw, y: Array, learns: Array, issues: Array, n: Array
 ) -> tuple[Ladder, Output]:
     """:func:`pipeline.walk` for all horizons: ``y[j]`` (H,) holds the outcomes that step j makes known."""
-    count = y.shape[1]
-    ahead = count - 1 - jnp.arange(count, dtype=jnp.int32)
-    step = jax.vmap(
-        partial(pipeline.step, spec, params), in_axes=(_STATE, _RAW, 0, None, None, 0), out_axes=(_STATE, 0)
-    )
     first = jax.tree.map(lambda x: x[0], raw)
-    shape = jax.eval_shape(lambda s: step(s, first, y[0], learns[0], issues[0], ahead)[1], state.horizons)
+    shape = jax.eval_shape(lambda s: step(spec, params, s, first, y[0], learns[0], issues[0])[1], state)
     out = jax.tree.map(lambda x: jnp.zeros((len(y), *x.shape), x.dtype), shape)
 
     def body(j: Array, carry: tuple[Ladder, Output]) -> tuple[Ladder, Output]:
         state, out = carry
         row = jax.tree.map(lambda x: x[j], raw)
-        joint = jax.lax.cond(learns[j], lambda s: _join(spec, s, y[j], ahead), lambda s: s.copula, state)
-        horizons, new = step(state.horizons, row, y[j], learns[j], issues[j], ahead)
-        return Ladder(horizons, joint), jax.tree.map(lambda buffer, x: buffer.at[j].set(x), out, new)
+        state, new = step(spec, params, state, row, y[j], learns[j], issues[j])
+        return state, jax.tree.map(lambda buffer, x: buffer.at[j].set(x), out, new)
 
     return jax.lax.fori_loop(0, n, body, (state, out))
+
+
+def step(
+    spec: Spec, params: Params, state: Ladder, raw: Raw, y: Array, learns: Array | bool, issues: Array | bool
+) -> tuple[Ladder, Output]:
+    """:func:`pipeline.step` for all horizons; ``y`` (H,) holds the outcomes that become known."""
+    count = len(y)
+    ahead = count - 1 - jnp.arange(count, dtype=jnp.int32)
+    each = jax.vmap(
+        partial(pipeline.step, spec, params), in_axes=(_STATE, _RAW, 0, None, None, 0), out_axes=(_STATE, 0)
+    )
+    joint = jax.lax.cond(learns, lambda s: _join(spec, s, y, ahead), lambda s: s.copula, state)
+    horizons, new = each(state.horizons, raw, y, learns, issues, ahead)
+    return Ladder(horizons, joint), new
 
 
 def _join(spec: Spec, state: Ladder, y: Array, ahead: Array) -> Copula:

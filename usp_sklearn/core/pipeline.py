@@ -97,6 +97,7 @@ class Issued(NamedTuple):
     """(K,) the law's quantiles before rounding to the series' grid: what the calibration learns from"""
     weights: Array
     emergency: Array
+    identification: Identification
 
 
 def prepare(spec: Spec, params: Params, raw: Raw) -> Prepared:
@@ -152,7 +153,7 @@ def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tupl
         prepared.local.last,
         state.stats.ahead,
     )
-    return members, alive, Issued(issued, calibrated, weights, emergency)
+    return members, alive, Issued(issued, calibrated, weights, emergency, prepared.identification)
 
 
 def _memo(spec: Spec, state: State, prepared: Prepared) -> Any:

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.special import erf
 
+from .elementary import erf
 from .law import LEVELS, NORMAL
 
 _PEAK = 1 / np.sqrt(2 * np.pi)

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .. import elementary
 from .optimiser import Guarded, descend, start
 
 Coefficients = Callable[[Array], tuple[Array, Array]]
@@ -143,7 +144,7 @@ def cdf(net: Net, coefficients: Coefficients, tau: Array | float, x: Array, k: A
     x, k = jnp.asarray(x, net.weights.dtype), jnp.asarray(k, net.weights.dtype)
     _, sigma = coefficients(x)
     z = (k - x) / (sigma * jnp.sqrt(jnp.asarray(tau, x.dtype)))
-    return jax.scipy.special.ndtr(score(net, coefficients, tau, x, z))
+    return elementary.ndtr(score(net, coefficients, tau, x, z))
 
 
 class Known(NamedTuple):
@@ -234,7 +235,7 @@ def collocation(drawn: Array, n: int, reach: Array) -> tuple[Array, Array, Array
     r = [(index * s) % 1.0 for s in _STRIDES]
     w = 2 * r[1] - 1
     x = reach * w * (0.5 + 0.5 * w * w)
-    z = 5.0 * jnp.sinh(1.6 * (2 * r[2] - 1)) / np.sinh(1.6)
+    z = 5.0 * elementary.sinh(1.6 * (2 * r[2] - 1)) / np.sinh(1.6)
     return Q_MIN + (1 - Q_MIN) * r[0], x, z
 
 

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ..contract import Status
+from ..elementary import arcsinh, erf, sinh
 from ..linalg import thomas
 
 Jump = Callable[[Array], Array]
@@ -57,8 +58,8 @@ def sinh_edges(radius: Array | float, n: int, finest: Array | float) -> Array:
     (30.0, True)
     """
     share = jnp.clip(finest * n / (2 * jnp.asarray(radius)), 1e-5, 0.999)
-    c = lax.fori_loop(0, 20, lambda _, c: jnp.arcsinh(c / share), jnp.ones_like(share))  # c/sinh c = share
-    return radius * jnp.sinh(c * jnp.linspace(-1.0, 1.0, n + 1)) / jnp.sinh(c)
+    c = lax.fori_loop(0, 20, lambda _, c: arcsinh(c / share), jnp.ones_like(share))  # c/sinh c = share
+    return radius * sinh(c * jnp.linspace(-1.0, 1.0, n + 1)) / sinh(c)
 
 
 def point_mass(edges: Array, x: Array | float) -> Array:
@@ -126,7 +127,7 @@ def normal_jump(mean: Array | float, std: Array | float) -> Jump:
     >>> float(normal_jump(1.0, 2.0)(jnp.asarray(1.0)))
     0.5
     """
-    return lambda x: 0.5 + 0.5 * lax.erf((x - mean) / (std * math.sqrt(2)))
+    return lambda x: 0.5 + 0.5 * erf((x - mean) / (std * math.sqrt(2)))
 
 
 def solve_density(

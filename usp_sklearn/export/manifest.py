@@ -1,0 +1,125 @@
+"""What stands beside every artefact: names, shapes, versions, hashes and golden vectors, as JSON.
+
+Numbers are written as Python's ``repr`` writes them, so they read back exactly; not-a-number is ``null``.
+"""
+
+import hashlib
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .graph import Graph, Signature
+
+KIND, SCHEMA = "usp-model", 1
+NAME, STATE = "manifest.json", "state.bin"
+GOLDEN = 16
+"""Rows, and steps in a row, that are stored with what they must give."""
+
+
+class ArtefactError(ValueError):
+    """An artefact that is damaged, incomplete or of another kind."""
+
+
+def golden(graph: Graph) -> dict[str, dict[str, Any]]:
+    """Inputs and outputs of every signature, computed by JAX: rows of ``predict``, steps from ``state.bin``."""
+    import jax
+
+    from .. import runtime
+
+    rows, values = graph.typical
+    with runtime.precision():
+        out = {"predict": _named(graph.predict, (rows,), jax.jit(graph.predict.call)(rows.astype(graph.dtype)), skip=0)}
+        if graph.step is not None:
+            call, state, each = jax.jit(graph.step.call), graph.state, []
+            for y in values.astype(graph.dtype):
+                state, *rest = call(state, y)
+                each.append(rest)
+            columns = [np.stack(c) for c in zip(*each, strict=True)]
+            out["step"] = {"y": _plain(values)} | _named(graph.step, (), columns, skip=1)
+    return out
+
+
+def _named(signature: Signature, inputs: tuple[Any, ...], outputs: Any, skip: int) -> dict[str, Any]:
+    given = {p.name: _plain(x) for p, x in zip(signature.inputs, inputs, strict=False)}
+    return given | {p.name: _plain(x) for p, x in zip(signature.outputs[skip:], outputs, strict=True)}
+
+
+def _plain(x: Any) -> Any:
+    return json.loads(json.dumps(np.asarray(x, dtype=np.float64).tolist()), parse_constant=lambda _: None)
+
+
+def describe(graph: Graph, format: str, packages: tuple[str, ...]) -> dict[str, Any]:
+    """The manifest but for the files."""
+    needed = ("usp_sklearn", "jax", "numpy", "scikit-learn", *packages)
+    return {
+        "kind": KIND,
+        "schema": SCHEMA,
+        "name": graph.name,
+        "format": format,
+        "dtype": graph.dtype,
+        "versions": {p: version(p.replace("_", "-")) for p in needed},
+        "levels": list(graph.levels),
+        "horizons": list(graph.horizons),
+        "telemetry": list(graph.telemetry),
+        "signatures": {
+            name: {"inputs": [p._asdict() for p in s.inputs], "outputs": [p._asdict() for p in s.outputs]}
+            for name, s in graph.signatures.items()
+        },
+        "golden": golden(graph),
+    }
+
+
+def write(folder: Path, manifest: dict[str, Any]) -> None:
+    """Hash every file in ``folder`` and write the manifest beside them, atomically."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != NAME)
+    listed = {p.relative_to(folder).as_posix(): {"sha256": digest(p), "bytes": p.stat().st_size} for p in files}
+    text = json.dumps(manifest | {"files": listed}, allow_nan=False)
+    draft = folder / (NAME + ".tmp")
+    with open(draft, "w", encoding="utf-8") as f:
+        f.write(text)
+        f.flush()
+        os.fsync(f.fileno())
+    draft.replace(folder / NAME)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The manifest of an artefact, once its kind, its schema and the hash of every file are found to be right."""
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtefactError(f"{folder} holds no {NAME}.") from None
+    except ValueError as error:
+        raise ArtefactError(f"{folder / NAME} is not JSON: {error}.") from None
+    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
+        raise ArtefactError(f"{folder / NAME} is not the manifest of a model.")
+    if manifest.get("schema") != SCHEMA:
+        raise ArtefactError(
+            f"{folder / NAME} has schema {manifest.get('schema')!r}; this version of the library reads {SCHEMA}."
+        )
+    for name, entry in manifest["files"].items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ArtefactError(f"{folder / NAME} names a file outside the folder: {name}.")
+        if not path.is_file():
+            raise ArtefactError(f"{name} is missing in {folder}.")
+        if path.stat().st_size != entry["bytes"] or digest(path) != entry["sha256"]:
+            raise ArtefactError(f"{name} in {folder} is not the file the manifest was written for.")
+    return manifest
+
+
+def state(folder: str | os.PathLike[str]) -> NDArray[np.float64] | None:
+    """The stream state that the artefact starts from; None without ``step``."""
+    path = Path(folder) / STATE
+    return np.fromfile(path, "<f8") if path.exists() else None

@@ -57,14 +57,24 @@ usp_status uspi_native_check(const usp_native_v1 *table) {
   return USP_OK;
 }
 
-/* The code must be of the model that the manifest describes. */
+/* The code must be of the model that the manifest describes: it reads and writes arrays of its own sizes. */
 static usp_status agree(const usp_native_v1 *table, const uspi_manifest *m) {
-  usp_status status = uspi_native_check(table);
-  if (status) return status;
   if (table->n_batches != m->n_batches || memcmp(table->batches, m->batches, m->n_batches * sizeof *m->batches) ||
       (table->step != NULL) != m->has_step || table->state_length != m->n_state || (m->n_state && !table->state))
     return uspi_fail(USP_CORRUPT, "The compiled model is not the one that its manifest describes.");
   return USP_OK;
+}
+
+/* The same of the manifest in the folder and the one inside the library. */
+static usp_status agree_folder(const usp_native_v1 *table, const uspi_manifest *m) {
+  uspi_manifest inside;
+  usp_status status = uspi_manifest_parse(table->manifest, table->manifest_length, &inside);
+  if (!status && (inside.n_features != m->n_features || inside.n_exogenous != m->n_exogenous ||
+                  inside.n_state != m->n_state || inside.n_levels != m->n_levels ||
+                  inside.n_horizons != m->n_horizons || memcmp(inside.parts, m->parts, sizeof m->parts)))
+    status = uspi_fail(USP_CORRUPT, "The compiled model is not the one that manifest.json describes.");
+  uspi_manifest_free(&inside);
+  return status;
 }
 
 static usp_status open_library(const char *folder, const uspi_manifest *m, shared_native *native) {
@@ -89,7 +99,9 @@ usp_status uspi_native_open(const usp_native_v1 *table, const char *folder, cons
   if (!native) return uspi_no_memory();
   native->table = table;
   usp_status status = table ? USP_OK : open_library(folder, manifest, native);
+  if (!status) status = uspi_native_check(native->table);
   if (!status) status = agree(native->table, manifest);
+  if (!status && folder) status = agree_folder(native->table, manifest);
   if (status) {
     close_native(native);
     return status;

@@ -29,15 +29,19 @@ static void absorb(uint32_t hash[8], const uint8_t block[64]) {
     w[t] = s1 + w[t - 7] + s0 + w[t - 16];
   }
   memcpy(v, hash, sizeof v);
-  for (int t = 0; t < 64; t++) {
-    uint32_t s1 = rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25);
-    uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
-    uint32_t t1 = v[7] + s1 + choice + K[t] + w[t];
-    uint32_t s0 = rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22);
-    uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-    memmove(v + 1, v, 7 * sizeof *v);
-    v[4] += t1;
-    v[0] = t1 + s0 + majority;
+  for (size_t t = 0; t < 64; t += 8) {
+    /* The eight variables change places each round; after eight they are back. */
+    for (size_t i = 0; i < 8; i++) {
+#define V(place) v[((place) - i) & 7]
+      uint32_t s1 = rotate(V(4), 6) ^ rotate(V(4), 11) ^ rotate(V(4), 25);
+      uint32_t choice = (V(4) & V(5)) ^ (~V(4) & V(6));
+      uint32_t t1 = V(7) + s1 + choice + K[t + i] + w[t + i];
+      uint32_t s0 = rotate(V(0), 2) ^ rotate(V(0), 13) ^ rotate(V(0), 22);
+      uint32_t majority = (V(0) & V(1)) ^ (V(0) & V(2)) ^ (V(1) & V(2));
+      V(3) += t1;
+      V(7) = t1 + s0 + majority;
+#undef V
+    }
   }
   for (int i = 0; i < 8; i++) hash[i] += v[i];
 }

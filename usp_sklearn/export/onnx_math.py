@@ -1,16 +1,12 @@
 """ONNX for arithmetic, in double precision throughout: elementwise functions, sums, products, order.
 
-ONNX Runtime has no double precision kernels for erf, and no expm1, log1p or cumulative maximum at all.
+ONNX has no expm1, log1p or cumulative maximum; what is exact near zero is put together here.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import chebyshev
-from numpy.typing import NDArray
-from scipy import special
 
 from .onnx_builder import Builder, Shape, Tensor, constant, is_one, no_ones, symbolic
 from .onnx_layout import INT, broadcast, cut, transpose
@@ -84,57 +80,6 @@ def log1p(b: Builder, t: Tensor) -> Tensor:
     far = b.elementwise("Greater", t, one, dtype=BOOL)
     scaled = b.elementwise("Where", far, log, scaled, dtype=t.dtype)
     return b.elementwise("Where", same, t, scaled, dtype=t.dtype)
-
-
-_REACH, _PIVOT = 6.0, 3.0
-"""erf is 1 beyond the first, to the last bit; the second spreads erfc evenly over the series' interval."""
-_ENDS = tuple((x - _PIVOT) / (x + _PIVOT) for x in (1.0, _REACH))
-_MIDDLE, _HALF = (_ENDS[0] + _ENDS[1]) / 2, (_ENDS[1] - _ENDS[0]) / 2
-
-
-@lru_cache
-def _series() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Chebyshev coefficients of erf(x)/x in 2x² − 1 on [0, 1], and of exp(x²)·erfc(x) in (x − k)/(x + k) beyond."""
-
-    def near(s: Any) -> Any:
-        x = np.sqrt((s + 1) / 2)
-        return special.erf(x) / x
-
-    def beyond(s: Any) -> Any:
-        t = _MIDDLE + _HALF * s
-        return special.erfcx(_PIVOT * (1 + t) / (1 - t))
-
-    return chebyshev.chebinterpolate(near, 13), chebyshev.chebinterpolate(beyond, 17)
-
-
-def _clenshaw(b: Builder, coefficients: NDArray[np.float64], t: Tensor) -> Tensor:
-    twice = b.elementwise("Add", t, t)
-    after, later = number(0.0, t), number(0.0, t)
-    for c in coefficients[:0:-1]:
-        new = b.elementwise("Sub", b.elementwise("Mul", twice, after), later)
-        after, later = b.elementwise("Add", new, number(c, t)), after
-    new = b.elementwise("Sub", b.elementwise("Mul", t, after), later)
-    return b.elementwise("Add", new, number(coefficients[0], t))
-
-
-def erf(b: Builder, t: Tensor) -> Tensor:
-    """erf by Chebyshev series: odd about zero, 1 − erfc beyond one (Schonfelder 1978)."""
-    near, beyond = _series()
-    one, size = number(1.0, t), b.elementwise("Abs", t)
-    square = b.elementwise("Mul", t, t)
-    inner = b.elementwise("Sub", b.elementwise("Add", square, square), one)
-    inner = b.elementwise("Min", inner, one)
-    small = b.elementwise("Mul", t, _clenshaw(b, near, inner))
-    x = b.elementwise("Min", b.elementwise("Max", size, one), number(_REACH, t))
-    pivot = number(_PIVOT, t)
-    ratio = b.elementwise("Div", b.elementwise("Sub", x, pivot), b.elementwise("Add", x, pivot))
-    s = b.elementwise("Div", b.elementwise("Sub", ratio, number(_MIDDLE, t)), number(_HALF, t))
-    gauss = b.elementwise("Exp", b.elementwise("Neg", b.elementwise("Mul", x, x)))
-    far = b.elementwise("Sub", one, b.elementwise("Mul", gauss, _clenshaw(b, beyond, s)))
-    far = b.elementwise("Mul", b.elementwise("Sign", t), far)
-    out = b.elementwise("Where", b.elementwise("Less", size, one, dtype=BOOL), small, far, dtype=t.dtype)
-    missing = b.elementwise("Equal", t, t, dtype=BOOL)
-    return b.elementwise("Where", missing, out, t, dtype=t.dtype)
 
 
 def reduce(b: Builder, op: str, t: Tensor, axes: Sequence[int]) -> Tensor:

@@ -54,7 +54,7 @@ def test_an_adam_step_against_numpy():
     before, after = (walk(*map(jnp.asarray, (x[:n], z[:n], NORMAL)))[0] for n in (replay.START + 2, replay.START + 3))
     t = replay.START + 2
     held = t + 1
-    ages = np.concatenate([[0], (np.float32(held) * replay._AGES[t % len(replay._AGES)]).astype(int)])
+    ages = np.concatenate([[0], (held * replay._AGES[t % len(replay._AGES)]).astype(int)])
     pick, p = t - ages, x.shape[1]
     spot = (t * 7919) % (len(replay._KNOCKS) - replay.BATCH)
     place = (spot + np.arange(16)[:, None] * 1021 + np.arange(p)) % len(replay._KNOCKS)

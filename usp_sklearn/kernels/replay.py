@@ -8,7 +8,8 @@ decay (Loshchilov & Hutter 2019); laws come from averaged weights (Polyak & Judi
 the coverage falls apart.
 
 Inputs, outcomes and weights live on grids of powers of two: training would blow rounding errors up, so there are none
-to blow up. The same series in other units, or the same graph on another runtime, then trains to the same bits.
+to blow up. The same series in other units, or the same graph on another runtime, then trains to the same bits; single
+precision would be too coarse for that, as every runtime sums products in its own order.
 """
 
 from typing import NamedTuple
@@ -31,13 +32,12 @@ FIRST, SECOND, TINY = 0.9, 0.999, 1e-8
 GRID, WEIGHT_GRID = 2.0**10, 2.0**20
 REACH = 30.0
 """Standardised outcomes are clipped here."""
-_AGES: np.ndarray = np.random.default_rng(0).random((251, BATCH - 1)).astype(np.float32) ** 2
-_KNOCKS: np.ndarray = np.random.default_rng(1).normal(size=16_411).astype(np.float32)
-_LEVELS: np.ndarray = LEVELS.astype(np.float32)
+_AGES: np.ndarray = np.random.default_rng(0).random((251, BATCH - 1)) ** 2
+_KNOCKS: np.ndarray = np.random.default_rng(1).normal(size=16_411)
 
 
 class Replay(NamedTuple):
-    """Weights (w,), their average and Adam's moments, one vector each in float32; remembered inputs and outcomes."""
+    """Weights (w,), their average and Adam's moments, one vector each; remembered inputs and outcomes."""
 
     weights: Array
     average: Array
@@ -66,13 +66,13 @@ def _rounded(x: Array, grid: float) -> Array:
 def init(p: int, key: Array) -> Replay:
     """Untrained net on ``p`` inputs: no correction."""
     one, two = jax.random.split(key)
-    first = jax.random.normal(one, (p, WIDTH), jnp.float32) * np.float32(np.sqrt(2 / p))
-    second = jax.random.normal(two, (WIDTH, WIDTH), jnp.float32) * np.float32(np.sqrt(2 / WIDTH))
-    parts = [jnp.zeros(s, jnp.float32) for s in _shapes(p)]
+    first = jax.random.normal(one, (p, WIDTH)) * np.sqrt(2 / p)
+    second = jax.random.normal(two, (WIDTH, WIDTH)) * np.sqrt(2 / WIDTH)
+    parts = [jnp.zeros(s) for s in _shapes(p)]
     parts[0], parts[2] = first, second
     weights = _rounded(jnp.concatenate([x.reshape(-1) for x in parts]), WEIGHT_GRID)
     none = jnp.zeros_like(weights)
-    return Replay(weights, weights, none, none, jnp.zeros((SIZE, p), jnp.float32), jnp.zeros(SIZE, jnp.float32))
+    return Replay(weights, weights, none, none, jnp.zeros((SIZE, p)), jnp.zeros(SIZE))
 
 
 def correction(weights: Array, x: Array) -> Array:
@@ -83,8 +83,7 @@ def correction(weights: Array, x: Array) -> Array:
 
 def quantiles(state: Replay, x: Array, base: Array, steps: Array) -> Array:
     """Corrected quantiles (25,) of the standardised outcome: ``base`` (25,), inputs ``x`` (p,), outcomes seen."""
-    inputs = _rounded(x, GRID).astype(jnp.float32)
-    moved = correction(state.average, inputs).astype(base.dtype)
+    moved = correction(state.average, _rounded(x, GRID))
     return jnp.sort(base + jnp.where(steps > START, moved, 0.0))
 
 
@@ -92,15 +91,15 @@ def update(state: Replay, x: Array, z: Array, base: Array, steps: Array) -> Repl
     """Remember the outcome ``z`` () of the inputs ``x`` (p,) and take one step; ``steps`` outcomes came before it."""
     slot = steps % SIZE
     state = state._replace(
-        inputs=state.inputs.at[slot].set(_rounded(x, GRID).astype(jnp.float32)),
-        outcomes=state.outcomes.at[slot].set(_rounded(jnp.clip(z, -REACH, REACH), GRID).astype(jnp.float32)),
+        inputs=state.inputs.at[slot].set(_rounded(x, GRID)),
+        outcomes=state.outcomes.at[slot].set(_rounded(jnp.clip(z, -REACH, REACH), GRID)),
     )
     return lockstep.cond(steps >= START, lambda s: _train(s, base, steps), lambda s: s, state)
 
 
 def _train(state: Replay, base: Array, steps: Array) -> Replay:
     p = state.inputs.shape[1]
-    held = jnp.minimum(steps + 1, SIZE).astype(jnp.float32)
+    held = jnp.minimum(steps + 1, SIZE)
     age = (held * jnp.asarray(_AGES)[steps % _AGES.shape[0]]).astype(jnp.int32)
     pick = (steps - jnp.concatenate([jnp.zeros(1, jnp.int32), age])) % SIZE
     spot = (steps * 7919) % (_KNOCKS.shape[0] - BATCH)
@@ -108,10 +107,10 @@ def _train(state: Replay, base: Array, steps: Array) -> Replay:
     place = (spot + jnp.arange(BATCH)[:, None] * 1021 + jnp.arange(p)) % _KNOCKS.shape[0]
     x = state.inputs[pick] + NOISE * jnp.asarray(_KNOCKS)[place]
     moved, back = jax.vjp(lambda w: correction(w, x), state.weights)
-    error = state.outcomes[pick][:, None] - _rounded(base, WEIGHT_GRID).astype(jnp.float32) - moved
-    slope = jnp.clip(0.5 - error / (2 * SMOOTHING), 0.0, 1.0) - jnp.asarray(_LEVELS)
+    error = state.outcomes[pick][:, None] - _rounded(base, WEIGHT_GRID) - moved
+    slope = jnp.clip(0.5 - error / (2 * SMOOTHING), 0.0, 1.0) - LEVELS
     (gradient,) = back(slope / BATCH)
-    count = (steps - START + 1).astype(jnp.float32)
+    count = (steps - START + 1).astype(state.weights.dtype)
     first = FIRST * state.first + (1 - FIRST) * gradient
     second = SECOND * state.second + (1 - SECOND) * gradient * gradient
     stride = RATE / (1 - FIRST**count)

@@ -22,17 +22,10 @@ class Feed(NamedTuple):
 
 
 def start(context: ContextState) -> Feed:
-    """What a buffer that has seen a value holds."""
+    """What a buffer that has seen a value holds; copies, as the buffer writes in place."""
     memory = context.memory
-    return Feed(
-        np.int32(context.count),
-        np.float64(context.origin),
-        context.sums,
-        context.averages,
-        context.ring[: context.size],
-        memory.sums,
-        memory.means,
-    )
+    kept = context.sums, context.averages, context.ring[: context.size], memory.sums, memory.means
+    return Feed(np.int32(context.count), np.float64(context.origin), *(np.array(x) for x in kept))
 
 
 def push(plan: Plan, width: int, feed: Feed, value: Array) -> tuple[Feed, Array]:

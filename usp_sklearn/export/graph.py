@@ -71,6 +71,8 @@ class Graph(NamedTuple):
         return {"predict": self.predict} | ({"step": self.step} if self.step is not None else {})
 
 
+PREDICTED = ("quantiles", "mean", "tails", "weights", "telemetry")
+"""Outputs of ``predict``, and of ``step`` after the state."""
 TELEMETRY: tuple[str, ...] = tuple(
     name
     for field in Telemetry._fields

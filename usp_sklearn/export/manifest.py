@@ -6,6 +6,8 @@ Numbers are written as Python's ``repr`` writes them, so they read back exactly;
 import hashlib
 import json
 import os
+import time
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .graph import Graph, Signature
+from .graph import PREDICTED, Graph
 
 KIND, SCHEMA = "usp-model", 1
 NAME, STATE = "manifest.json", "state.bin"
@@ -31,22 +33,48 @@ def golden(graph: Graph) -> dict[str, dict[str, Any]]:
 
     from .. import runtime
 
-    rows, values = graph.typical
+    rows, values = (x.astype(graph.dtype) for x in graph.typical)
     with runtime.precision():
-        out = {"predict": _named(graph.predict, (rows,), jax.jit(graph.predict.call)(rows.astype(graph.dtype)), skip=0)}
+        calls = {name: jax.jit(s.call) for name, s in graph.signatures.items()}
+        out = replay(graph.signatures, calls, rows, values, graph.state)
+        # Compiled now: what one call takes.
+        seconds = {"predict": seconds_of(calls["predict"], rows[:1])}
         if graph.step is not None:
-            call, state, each = jax.jit(graph.step.call), graph.state, []
-            for y in values.astype(graph.dtype):
-                state, *rest = call(state, y)
-                each.append(rest)
-            columns = [np.stack(c) for c in zip(*each, strict=True)]
-            out["step"] = {"y": _plain(values)} | _named(graph.step, (), columns, skip=1)
+            seconds["step"] = seconds_of(calls["step"], graph.state, values[0])
+    inputs = {"predict": {"rows": _plain(rows)}, "step": {"y": _plain(values)}}
+    return {
+        name: inputs[name] | {port: _plain(x) for port, x in given.items()} | {"python_seconds": seconds[name]}
+        for name, given in out.items()
+    }
+
+
+def replay(
+    signatures: Iterable[str],
+    calls: Mapping[str, Callable[..., Any]],
+    rows: NDArray[np.float64],
+    values: NDArray[np.float64],
+    state: NDArray[np.float64] | None,
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """What ``predict`` gives for all rows, and ``step`` for one value after the other; by output."""
+    out = {"predict": dict(zip(PREDICTED, calls["predict"](rows), strict=True))}
+    if "step" in signatures:
+        each = []
+        for y in values:
+            state, *rest = calls["step"](state, y)
+            each.append([np.asarray(x) for x in rest])
+        out["step"] = {name: np.stack(c) for name, c in zip(PREDICTED, zip(*each, strict=True), strict=True)}
     return out
 
 
-def _named(signature: Signature, inputs: tuple[Any, ...], outputs: Any, skip: int) -> dict[str, Any]:
-    given = {p.name: _plain(x) for p, x in zip(signature.inputs, inputs, strict=False)}
-    return given | {p.name: _plain(x) for p, x in zip(signature.outputs[skip:], outputs, strict=True)}
+def seconds_of(call: Callable[..., Any], *given: Any, repeats: int = 30) -> float:
+    """Median of a call's duration."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        for x in call(*given):
+            np.asarray(x)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
 
 
 def _plain(x: Any) -> Any:

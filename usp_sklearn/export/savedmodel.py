@@ -36,7 +36,6 @@ def function(signature: Signature, batch: int | None = None) -> Any:
             signature.call,
             polymorphic_shapes=shapes if symbolic else None,
             with_gradient=False,
-            native_serialization=True,
         )
     specs = [tf.TensorSpec(s, p.dtype, p.name) for s, p in zip(sizes, signature.inputs, strict=True)]
 

@@ -1,0 +1,183 @@
+"""Exported graphs against the estimator they were made from: laws of rows, and a stream that goes on learning."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, RobustScaler, StandardScaler
+
+from usp_sklearn import LevyPredictor, SignaturePredictor, SlidingWindow, Stream, datasets, sliding_window
+from usp_sklearn.export import ArtefactError, check, export_model, load_model
+from usp_sklearn.export.graph import TELEMETRY, graph
+from usp_sklearn.kernels.law import LEVELS
+
+SEEN, STEPS = 240, 500
+SERIES = 20 + datasets.make_ou(SEEN + STEPS, random_state=0)
+BARE = SlidingWindow(width=16, averages=None, season=None)
+
+
+def rows(series=SERIES, **options):
+    return sliding_window(series, **({"width": 16, "averages": None, "season": None} | options))
+
+
+@pytest.fixture(scope="module")
+def model():
+    X, y = rows(SERIES[:SEEN])
+    return LevyPredictor(width=16, random_state=0).fit(X, y)
+
+
+@pytest.fixture(scope="module", params=["stablehlo", "savedmodel"])
+def artefact(request, model, tmp_path_factory):
+    return export_model(
+        model, tmp_path_factory.mktemp("model") / "levy", request.param, history=SERIES[:SEEN], windows=BARE
+    )
+
+
+def same(ours, theirs, tolerance=1e-9):
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert np.abs(ours - theirs).max() <= tolerance * np.abs(theirs).max()
+
+
+def test_laws_of_rows(artefact, model):
+    X, _ = rows()
+    for batch in (X[:1], X[-70:]):
+        out = load_model(artefact).predict(batch)
+        law = model.predict_distribution(batch)
+        same(out["quantiles"], law.ppf(LEVELS))
+        same(out["mean"], law.mean())
+        same(out["weights"], np.tile([1.0, 0, 0, 0], (len(batch), 1)))
+        assert out["telemetry"].shape == (len(batch), len(TELEMETRY))
+
+
+def test_a_stream_that_learns(artefact, model):
+    loaded, stream = load_model(artefact), Stream(model, SERIES[:SEEN], BARE)
+    state = loaded.state
+    for value in SERIES[SEEN:]:
+        out = loaded.step(state, [value])
+        state, law = out["state"], stream.push(value)
+        same(out["quantiles"], law.ppf(LEVELS))
+    expected = stream.telemetry_
+    for name, given in zip(TELEMETRY, out["telemetry"], strict=True):
+        if name in expected and np.isscalar(expected[name]) and not isinstance(expected[name], str):
+            assert given == pytest.approx(float(expected[name]), rel=1e-9, abs=1e-12), name
+
+
+def test_exporting_changes_nothing(artefact, model):
+    X, y = rows(SERIES[:SEEN])
+    again = LevyPredictor(width=16, random_state=0).fit(X, y)
+    assert (again.predict(X[-5:]) == model.predict(X[-5:])).all()
+
+
+def test_the_checker(artefact, tmp_path):
+    command = [sys.executable, "-m", "usp_sklearn.export", "check"]
+    done = subprocess.run([*command, str(artefact)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "passed" in done.stdout
+    assert all(f"{name} " in done.stdout for name in ("predict", "step", "quantiles", "telemetry", "ms a call"))
+    copy = tmp_path / "copy"
+    shutil.copytree(artefact, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["golden"]["step"]["mean"][7] += 1e-6
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    report = check(copy)
+    assert not report.passed
+    assert {(f.signature, f.output) for f in report.findings if f.difference > report.tolerance} == {("step", "mean")}
+    assert subprocess.run([*command, str(tmp_path)], capture_output=True, check=False).returncode == 2
+
+
+def test_damage_is_found_before_anything_is_used(artefact, tmp_path):
+    copy = tmp_path / "copy"
+    for name in json.loads((artefact / "manifest.json").read_text())["files"]:
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(artefact, copy)
+        data = bytearray((copy / name).read_bytes())
+        if data:
+            data[len(data) // 2] ^= 1
+        else:
+            data = bytearray(b"x")
+        (copy / name).write_bytes(data)
+        with pytest.raises(ArtefactError, match="is not the file"):
+            load_model(copy)
+        (copy / name).unlink()
+        with pytest.raises(ArtefactError, match="is missing"):
+            load_model(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m | {"schema": 2}, "schema 2"),
+        (lambda m: m | {"kind": "other"}, "not the manifest"),
+        (lambda m: m | {"files": {"../x": {"sha256": "", "bytes": 0}}}, "outside"),
+    ],
+)
+def test_manifests_of_another_kind(artefact, tmp_path, change, message):
+    copy = tmp_path / "copy"
+    shutil.copytree(artefact, copy)
+    text = (copy / "manifest.json").read_text()
+    (copy / "manifest.json").write_text(json.dumps(change(json.loads(text))))
+    with pytest.raises(ArtefactError, match=message):
+        load_model(copy)
+    (copy / "manifest.json").write_text(text[:-20])
+    with pytest.raises(ArtefactError, match="not JSON"):
+        load_model(copy)
+
+
+def test_levels_and_single_precision(model, tmp_path):
+    X, _ = rows()
+    double, single = (
+        load_model(export_model(model, tmp_path / dtype, "stablehlo", quantiles=[0.001, 0.5, 0.9], dtype=dtype))
+        for dtype in ("float64", "float32")
+    )
+    law = model.predict_distribution(X[-20:]).ppf([0.001, 0.5, 0.9])
+    same(double.predict(X[-20:])["quantiles"], law)
+    out = single.predict(X[-20:])["quantiles"]
+    assert out.dtype == np.float32
+    same(out, law, 1e-5)
+    with pytest.raises(ValueError, match="no step"):
+        single.step(np.zeros(3), [1.0])
+
+
+def test_scalers_in_front(tmp_path):
+    X, y = rows(SERIES[:SEEN])
+    pipeline = make_pipeline(StandardScaler(), RobustScaler(), SignaturePredictor(width=16, random_state=0)).fit(X, y)
+    out = load_model(export_model(pipeline, tmp_path / "m", "stablehlo")).predict(X[-9:])
+    same(out["quantiles"], pipeline[-1].predict_quantiles(pipeline[:-1].transform(X[-9:]), LEVELS))
+    bent = make_pipeline(FunctionTransformer(np.abs), LevyPredictor(width=16)).fit(X, y)
+    with pytest.raises(ValueError, match="scale each column"):
+        graph(bent)
+
+
+def test_seasons_exogenous_columns_and_horizons(tmp_path):
+    rng = np.random.default_rng(1)
+    table = np.column_stack([SERIES[:330], rng.normal(size=330)])
+    windows = SlidingWindow(width=16, season=7, horizon=3, multi=True).fit(table[:300])
+    X, y = sliding_window(table[:300], width=16, season=7, horizon=3, multi=True)
+    model = LevyPredictor(**windows.layout, random_state=0).fit(X, y)
+    loaded = load_model(export_model(Stream(model, table[:300], windows), tmp_path / "m", "stablehlo"))
+    same(loaded.predict(X[-4:])["quantiles"], model.predict_quantiles(X[-4:], LEVELS))
+    stream, state = Stream(model, table[:300], windows), loaded.state
+    for value, beside in table[300:]:
+        out = loaded.step(state, [value, beside])
+        state = out["state"]
+        same(out["quantiles"], stream.push(value, [beside]).ppf(LEVELS))
+    assert out["quantiles"].shape == (3, 25) and loaded.manifest["horizons"] == [1, 2, 3]
+
+
+def test_what_cannot_be_exported(model, tmp_path):
+    with pytest.raises(ValueError, match="'format'"):
+        export_model(model, tmp_path / "m", "pickle")
+    with pytest.raises(ValueError, match="C identifier"):
+        export_model(model, tmp_path / "m", "stablehlo", name="a b")
+    with pytest.raises(ValueError, match="'quantiles'"):
+        export_model(model, tmp_path / "m", "stablehlo", quantiles=[1.0])
+    with pytest.raises(TypeError, match="StandardScaler"):
+        export_model(StandardScaler().fit([[1.0]]), tmp_path / "m", "stablehlo")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    with pytest.raises(FileExistsError):
+        export_model(model, tmp_path / "mine", "stablehlo")
+    assert [p.name for p in tmp_path.iterdir()] == ["mine"]

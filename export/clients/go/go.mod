@@ -1,0 +1,3 @@
+module usp.example/forecast
+
+go 1.19

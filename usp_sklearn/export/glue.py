@@ -1,160 +1,113 @@
-"""C++ and C that make compiled graphs callable through the table of ``usp_native.h``.
+"""C++ and C that make compiled graphs callable through the table of ``usp_native.h``."""
 
-The compiler's own header holds the order in which the graph's kernels are called, as a screenful of C++ a call:
-thousands of them take the C++ compiler minutes. :func:`compact` rewrites each as one line with a table of operands.
-"""
-
-import re
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 
+from .graph import Port
 from .lowering import Compiled
+from .program import ALIGNMENT, Program
 
-_KERNEL = re.compile(
-    r"// Kernel Thunk\s*\{\s*std::array<XLA_CPU_KernelArg, (\d+)> args = \{(.*?)\};\s*"
-    r"XLA_CPU_NumWorkGroups kernel_thread_dims = \{\s*(\d+),\s*(\d+),\s*(\d+),\s*\};"
-    r".*?XLA_CPU_KernelError\* error = \(\*(\w+)\)\(&call_frame\);.*?return false;" + r"\s*\}" * 5,
-    re.DOTALL,
-)
-_OPERAND = re.compile(r"buffer_table\[(\d+)\]\) \+ (\d+), (\d+)\}")
-_CONSTANT = re.compile(r"\[\]\(char\* buffer\) -> std::pair<uint64_t, char\*> \{.*?\}\((\w+)\)", re.DOTALL)
-_SYMBOLS = re.compile(r"(FunctionLibrarySymbolMap\(\) \{\s*return \{).*?(\};\s*\}\s*protected:)", re.DOTALL)
-
-_SUPPORT = """
-#include <array>
-#include <cstring>
-#include <utility>
-#include "xla/backends/cpu/runtime/kernel_c_api.h"
-
-namespace {
-struct Operand { uint32_t buffer, offset, size; };
-
-/* A kernel on a grid of work groups. */
-bool call(XLA_CPU_Kernel *kernel, void **buffers, const Operand *operands, size_t n, uint64_t x, uint64_t y, uint64_t z) {
-  XLA_CPU_KernelArg arguments[%(widest)d];
-  for (size_t i = 0; i < n; ++i)
-    arguments[i] = {static_cast<char *>(buffers[operands[i].buffer]) + operands[i].offset, operands[i].size};
-  XLA_CPU_NumWorkGroups grid = {x, y, z};
-  for (XLA_CPU_WorkGroupId at = {0, 0, 0}; at.z < z; ++at.z)
-    for (at.y = 0; at.y < y; ++at.y)
-      for (at.x = 0; at.x < x; ++at.x) {
-        XLA_CPU_KernelCallFrame frame = {&grid, &at, n, arguments};
-        if (kernel(&frame) != nullptr) return false;
-      }
-  return true;
-}
-
-inline std::pair<uint64_t, char *> constant(char *buffer) {
-  uint64_t size;
-  std::memcpy(&size, buffer, sizeof size);
-  return {size, buffer + 64};
-}
-
-const Operand operands[] = {%(operands)s};
-}
-"""
+_SUPPORT = (resources.files(__package__) / "data/kernels.h").read_text()
 
 
-def compact(header: str) -> str:
-    """The compiler's header, the same in meaning, with less for the C++ compiler to do."""
-    table: list[tuple[str, str, str]] = []
-    place: dict[tuple[tuple[str, str, str], ...], int] = {}
-    widest = 1
+def source(compiled: Compiled, program: Program) -> str:
+    """C++ that runs one compiled graph on arrays of doubles: ``uspn_<key>_new``, ``_run`` and ``_free``."""
+    places, total = _layout(program)
+    scratch, total = total, total + _rounded(24 * program.longest_sort)
+    slots = [i for i, b in enumerate(program.buffers) if b.kind == "constant"]
+    take, give, n = [], [], len(compiled.inputs)
+    shared = [*program.inputs.values(), *program.outputs.values()]
+    for i, port in enumerate(compiled.inputs):
+        # An input that the graph does not use has no buffer.
+        if port.name in program.inputs:
+            buffer = program.inputs[port.name]
+            take.append(_call("take", i, port, buffer, places[buffer], program, shared.count(buffer) == 1, n))
+    for i, port in enumerate(compiled.outputs):
+        buffer = program.outputs[port.name]
+        take.append(_call("lend", i, port, buffer, places[buffer], program, shared.count(buffer) == 1, n))
+        give.append(_call("give", i, port, buffer, places[buffer], program, True, n))
+    return _SOURCE.format(
+        support=_SUPPORT,
+        key=compiled.key,
+        declarations=program.declarations,
+        externs="\n".join(f"extern char {name}[];" for name in program.constants),
+        operands="".join(f"{{{buffer}, {at}, {size}}}, " for buffer, at, size in program.operands),
+        widest=program.widest,
+        body=program.body,
+        n_buffers=len(program.buffers),
+        memory=max(total, ALIGNMENT),
+        scratch=scratch,
+        places=", ".join(f"{{{i}, {at}}}" for i, at in places.items()),
+        constants="".join(f"{{{i}, {name} + 64}}, " for i, name in zip(slots, program.constants, strict=True)),
+        take="\n".join(line for line in take if line),
+        give="\n".join(give),
+    )
 
-    def line(match: re.Match[str]) -> str:
-        nonlocal widest
-        used = tuple(_OPERAND.findall(match[2]))
-        if len(used) != int(match[1]):
-            return match[0]
-        if used not in place:
-            place[used] = len(table)
-            table.extend(used)
-        widest = max(widest, len(used))
-        x, y, z = match[3], match[4], match[5]
-        return f"if (!call({match[6]}, buffer_table, operands + {place[used]}, {len(used)}, {x}, {y}, {z})) return false;"
 
-    text = _KERNEL.sub(line, header)
-    text = _CONSTANT.sub(r"constant(\1)", text)
-    # A map from names to kernels, for profilers.
-    text = _SYMBOLS.sub(r"\1\2", text)
-    # The sizes of its buffers are of use outside the class.
-    text = text.replace("\n private:\n", "\n public:\n")
-    operands = ",".join("{%s,%s,%s}" % u for u in table) or "{0,0,0}"
-    return _SUPPORT % {"widest": widest, "operands": operands} + text
+def _call(verb: str, i: int, port: Port, buffer: int, place: int, program: Program, alone: bool, n_inputs: int) -> str:
+    """One border crossing; double precision is used where it lies, unless two ports share a buffer."""
+    of = "inputs" if verb == "take" else "outputs"
+    value = {"float64": "double", "float32": "float"}[port.dtype]
+    n = program.buffers[buffer].size // (8 if value == "double" else 4)
+    if verb == "lend":
+        return (
+            f"  lend(self, {buffer}, {place}, outputs[{i}], inputs, {n_inputs});" if alone and value == "double" else ""
+        )
+    if verb == "take" and alone and value == "double":
+        return f"  take(self, {buffer}, {place}, inputs[{i}], {n});"
+    return f"  {verb}<{value}>(self, {buffer}, {of}[{i}], {n});"
 
 
-_SHIM = """#include "{header}"
-#include "tensorflow/compiler/tf2xla/allocator.h"
+def _rounded(n: int) -> int:
+    return -(-n // ALIGNMENT) * ALIGNMENT
 
-#include <cstdint>
-#include <cstdlib>
-#include <cstring>
-#include <new>
+
+def _layout(program: Program) -> tuple[dict[int, int], int]:
+    """Where each buffer lies in an instance's one piece of memory, and how much that is."""
+    places, total = {}, 0
+    for i, buffer in enumerate(program.buffers):
+        if buffer.kind in ("temporary", "border"):
+            places[i] = total
+            total += _rounded(buffer.size)
+    return places, total
+
+
+_SOURCE = """{support}
+extern "C" {{
+{declarations}
+{externs}
+}}
 
 namespace {{
-using Model = usp_compiled::{key};
+const Operand operands[] = {{{operands}{{0, 0, 0}}}};
+constexpr auto call = call_kernel<{widest}>;
 
-/* What crosses the border is double; inside it may be single precision. */
-template <class T> void convert(T *to, const double *from, size_t n) {{ for (size_t i = 0; i < n; ++i) to[i] = static_cast<T>(from[i]); }}
-template <class T> void convert(double *to, const T *from, size_t n) {{ for (size_t i = 0; i < n; ++i) to[i] = from[i]; }}
-void convert(double *to, const double *from, size_t n) {{ std::memcpy(to, from, n * sizeof *to); }}
+bool run(void **buffer_table, void *scratch) {{
+  (void)scratch;
+{body}
+  return true;
+}}
 
-struct Instance {{
-  Model model;
-  void *own[{n_inputs}];
-}};
+typedef Instance<{n_buffers}, {memory}> Own;
+const Place places[] = {{{places}}};
+const Constant constants[] = {{{constants}{{0, nullptr}}}};
 }}
 
 extern "C" void *uspn_{key}_new(void) {{
-  try {{
-    /* The model's constructor does not look whether it got its memory. */
-    void *probe = std::malloc(tensorflow::AlignedBufferBytes(
-        {{Model::BufferAllocationInfos(), Model::kNumBuffers}}, true));
-    if (probe == nullptr) return nullptr;
-    std::free(probe);
-    Instance *made = new Instance;
-{own}
-    return made;
-  }} catch (const std::bad_alloc &) {{
-    return nullptr;
-  }}
+  return instance_new<Own>(places, sizeof places / sizeof *places, constants, sizeof constants / sizeof *constants - 1);
 }}
 
-extern "C" void uspn_{key}_free(void *instance) {{ delete static_cast<Instance *>(instance); }}
+extern "C" void uspn_{key}_free(void *instance) {{ std::free(instance); }}
 
 extern "C" int uspn_{key}_run(void *instance, const double *const *inputs, double *const *outputs) {{
-  Instance &self = *static_cast<Instance *>(instance);
-  Model &model = self.model;
+  Own &self = *static_cast<Own *>(instance);
 {take}
-  if (!model.Run()) return -1;
+  if (!run(self.buffers, self.memory + {scratch})) return -1;
 {give}
   return 0;
 }}
 """
-
-_TAKE = """  /* Aligned input is read where it lies. */
-  if (reinterpret_cast<uintptr_t>(inputs[{i}]) % 64 == 0) {{
-    model.set_arg_feed_{name}_data(inputs[{i}]);
-  }} else {{
-    model.set_arg_feed_{name}_data(self.own[{i}]);
-    convert(model.arg_feed_{name}_data(), inputs[{i}], model.arg_feed_{name}_count());
-  }}"""
-_TAKE_SINGLE = "  convert(model.arg_feed_{name}_data(), inputs[{i}], model.arg_feed_{name}_count());"
-_GIVE = "  convert(outputs[{i}], model.result_fetch_{name}_data(), model.result_fetch_{name}_count());"
-
-
-def shim(compiled: Compiled, header: str) -> str:
-    """C++ that runs one compiled graph on arrays of doubles."""
-    inputs, outputs = list(enumerate(compiled.inputs)), list(enumerate(compiled.outputs))
-    take = [(_TAKE if p.dtype == "float64" else _TAKE_SINGLE).format(i=i, name=p.name) for i, p in inputs]
-    return _SHIM.format(
-        header=header,
-        key=compiled.key,
-        n_inputs=len(inputs),
-        own="\n".join(f"    made->own[{i}] = made->model.arg_feed_{p.name}_data();" for i, p in inputs),
-        take="\n".join(take),
-        give="\n".join(_GIVE.format(i=i, name=p.name) for i, p in outputs),
-    )
 
 
 def table(batches: Sequence[int], *, step: bool, manifest: Path, state: Path | None) -> str:

@@ -1,12 +1,9 @@
 """From a signature to an object file: JAX → SavedModel with fixed shapes → TensorFlow's ahead-of-time compiler."""
 
-import os
 import re
 import sys
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
@@ -17,7 +14,7 @@ from .graph import Port, Signature
 COMPOSITES = ("acos", "acosh", "asin", "asinh", "atanh", "cosh", "erf", "sinh", "top_k")
 """JAX 0.10 writes these as composite operations, which TensorFlow 2.21 cannot read."""
 
-_OPERATIONS = re.compile(r"\b(?:stablehlo\.custom_call\s+@([\w.]+)|stablehlo\.(fft|convolution)\b|chlo\.(\w+))")
+_OPERATIONS = re.compile(r"\b(?:stablehlo\.custom_call\s+@([\w.]+)|stablehlo\.(fft|convolution|rng)\b|chlo\.(\w+))")
 
 
 class Task(NamedTuple):
@@ -68,35 +65,19 @@ def lower(tasks: list[Task], folder: Path, *, march: str | None = None) -> list[
     for task in tasks:
         check(task)
     tf = savedmodel._tensorflow()
-    toolchain.tensorflow_folder()
     functions = {t.key: savedmodel.function(t.signature, t.batch).get_concrete_function() for t in tasks}
     module = tf.Module()
     module.functions = list(functions.values())
     tf.saved_model.save(module, str(folder / "saved"), signatures=functions)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(lambda task: _compile(task, folder, march), tasks))
+    # Another process: TensorFlow's flags are for good, and its compiler's notes go nowhere else.
+    script = Path(__file__).with_name("aot.py")
+    keys = [t.key for t in tasks]
+    toolchain.run([sys.executable, "-P", script, folder / "saved", folder, march or "x86-64", *keys])
+    return [_compiled(task, folder) for task in tasks]
 
 
-def _compile(task: Task, folder: Path, march: str | None) -> Compiled:
-    options: Mapping[str, Any] = {
-        "dir": folder / "saved",
-        "tag_set": "serve",
-        "signature_def_key": task.key,
-        "output_prefix": folder / task.key,
-        "cpp_class": f"usp_compiled::{task.key}",
-        "target_cpu": march or "x86-64",
-    }
-    command = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "aot_compile_cpu"]
-    for name, value in options.items():
-        command += [f"--{name}", str(value)]
-    # No fast-math: the same numbers as JAX.
-    flags = "--xla_cpu_enable_fast_math=false"
-    toolchain.run(command, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "XLA_FLAGS": flags, "CUDA_VISIBLE_DEVICES": ""})
-    objects = tuple(folder / f"{task.key}{part}.o" for part in ("", "_constants"))
-    return Compiled(
-        task.key,
-        task.signature.inputs,
-        task.signature.outputs,
-        folder / f"{task.key}.h",
-        tuple(path for path in objects if path.exists()),
-    )
+def _compiled(task: Task, folder: Path) -> Compiled:
+    objects = [folder / f"{task.key}{part}.o" for part in ("", "_constants")]
+    header = folder / f"{task.key}.h"
+    present = tuple(path for path in objects if path.exists())
+    return Compiled(task.key, task.signature.inputs, task.signature.outputs, header, present)

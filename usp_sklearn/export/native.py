@@ -9,25 +9,17 @@ import json
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import glue, lowering, toolchain
+from . import linking, lowering, toolchain
 from .graph import Graph
+from .manifest import STATE, digest
 
 PACKAGES = ("tensorflow-cpu",)
-
-_LINK = (
-    "-shared",
-    "-static-libstdc++",
-    "-static-libgcc",
-    "-s",
-    *("-Wl," + option for option in ("--gc-sections", "--no-undefined", "--as-needed", "--exclude-libs,ALL", "-z,now")),
-)
 
 
 def write(
@@ -37,74 +29,33 @@ def write(
     batches: Sequence[int] = (1, 64),
     march: str | None = None,
     manifest: dict[str, Any] | None = None,
-    progress: bool = True,
 ) -> dict[str, Any]:
     """Compile and link the library into ``folder``; returns its entry in the manifest.
 
-    ``predict`` is compiled for each size of ``batches``; ``march``, say "x86-64-v3", for processors of that kind and
-    newer instead of every x86-64. The first call on a machine compiles the runtime too.
+    ``predict`` is compiled for 1 row and for each other size of ``batches``; ``march``, say "x86-64-v3", makes code for
+    processors of that kind and newer instead of every x86-64. ``manifest`` is embedded.
     """
     sizes = sorted({1, *map(int, batches)})
     if sizes[0] < 1:
         raise ValueError(f"The 'batches' parameter of export_model must hold numbers from 1. Got {batches!r} instead.")
+    toolchain.check_tensorflow()
+    toolchain.compiler()
     tasks = [lowering.Task(f"predict_{n}", graph.predict, n) for n in sizes]
     if graph.step is not None:
         tasks.append(lowering.Task("step", graph.step, 1))
-    for task in tasks:
-        lowering.check(task)
     entry: dict[str, Any] = {"native": {"library": f"libusp_{graph.name}.so", "batches": sizes}}
-    tools, runtime = toolchain.compiler(), toolchain.runtime(march, progress=progress)
-    with tempfile.TemporaryDirectory() as scratch:
-        build = Path(scratch)
-        described, state = build / "manifest.json", None
-        files = {}
+    with tempfile.TemporaryDirectory(prefix="usp-native-") as scratch:
+        build, files, state = Path(scratch), {}, None
         if graph.state is not None:
-            state = build / "state.bin"
+            state = build / STATE
             graph.state.astype("<f8").tofile(state)
-            from .manifest import digest
-
-            files = {"state.bin": {"sha256": digest(state), "bytes": state.stat().st_size}}
-        described.write_text(json.dumps((manifest or {}) | entry | {"files": files}, allow_nan=False))
+            files = {STATE: {"sha256": digest(state), "bytes": state.stat().st_size}}
+        embedded = build / "manifest.json"
+        embedded.write_text(json.dumps((manifest or {}) | entry | {"files": files}, allow_nan=False))
         compiled = lowering.lower(tasks, build, march=march)
-        far = far_side()
-        flags = [*toolchain.SECTIONS, "-O2", "-DNDEBUG", *([f"-march={march}"] if march else [])]
-        text = glue.table(sizes, step=graph.step is not None, manifest=described, state=state)
-        (build / "table.c").write_text(text)
-        c = [build / "table.c", *sorted((far / "src").glob("*.c"))]
-        objects = [path for one in compiled for path in one.objects]
-
-        def compile_c(source: Path) -> Path:
-            target = build / f"{source.stem}-c.o"
-            includes = [f"-I{far / 'include'}", f"-I{far / 'src'}"]
-            toolchain.run([*tools.cc, "-std=c11", "-DUSP_EMBEDDED", *flags, *includes, "-c", source, "-o", target])
-            return target
-
-        def compile_shim(one: lowering.Compiled) -> Path:
-            one.header.write_text(glue.compact(one.header.read_text()))
-            source, target = build / f"{one.key}_shim.cc", build / f"{one.key}_shim.o"
-            source.write_text(glue.shim(one, one.header.name))
-            cxx = [*tools.cxx, *toolchain.CXXFLAGS, *([f"-march={march}"] if march else [])]
-            toolchain.run([*cxx, *runtime.include_flags, "-c", source, "-o", target])
-            return target
-
-        with ThreadPoolExecutor(2) as pool:
-            shims, rest = pool.map(compile_shim, compiled), pool.map(compile_c, c)
-            objects += [*shims, *rest]
-        exports = build / "usp.map"
-        exports.write_text("{ global: usp_*; local: *; };\n")
         library = folder / entry["native"]["library"]
-        name = [f"-Wl,-soname,{library.name}", f"-Wl,--version-script={exports}"]
-        toolchain.run([*tools.cxx, *_LINK, *name, "-o", library, *objects, runtime.archive, "-lm"])
+        linking.link(compiled, linking.Content(sizes, embedded, state), library, build, march=march)
     return entry
-
-
-def far_side() -> Path:
-    """The folder of the C runtime: beside the package in an installed wheel, at the root of a checkout."""
-    here = Path(__file__).parent
-    for folder in (here / "far", here.parents[1] / "export"):
-        if (folder / "src" / "usp_native.h").exists():
-            return folder
-    raise RuntimeError("The C sources of the native runtime are missing: install usp-sklearn from a wheel or a checkout.")
 
 
 _Pointer = ctypes.POINTER(ctypes.c_double)

@@ -1,0 +1,74 @@
+"""From compiled graphs to one shared library that needs nothing but the C library."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from . import glue, program, toolchain
+from .lowering import Compiled
+
+_FLAGS = ("-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", "-DNDEBUG", "-w")
+_C = ("-std=c11", "-O2", "-DUSP_EMBEDDED")
+# A product's sums may be reordered where kernels.h says so, nowhere else.
+_CXX = ("-std=c++17", "-O3", "-fno-exceptions", "-fno-rtti", "-fopenmp-simd", "-ffp-contract=off")
+_LINKER = (
+    "--gc-sections",
+    "--no-undefined",
+    "--as-needed",
+    "--exclude-libs,ALL",
+    "--build-id=none",
+    "-z,now",
+    "-z,noexecstack",
+)
+_EXPORTS = "{ global: usp_*; local: *; };\n"
+
+
+class Content(NamedTuple):
+    """What goes into a library beside compiled graphs."""
+
+    batches: Sequence[int]
+    manifest: Path
+    state: Path | None
+
+
+def link(
+    compiled: Sequence[Compiled], content: Content, library: Path, build: Path, *, march: str | None = None
+) -> None:
+    """Write ``library``; ``build`` receives what is made on the way."""
+    tools, far = toolchain.compiler(), far_side()
+    flags = [*_FLAGS, *([f"-march={march}"] if march else [])]
+    includes = [f"-I{far / 'include'}", f"-I{far / 'src'}"]
+    table = build / "table.c"
+    step = any(one.key == "step" for one in compiled)
+    table.write_text(glue.table(content.batches, step=step, manifest=content.manifest, state=content.state))
+
+    def compile_c(source: Path) -> Path:
+        target = build / f"c_{source.stem}.o"
+        toolchain.run([*tools.c, *_C, *flags, *includes, "-c", source, "-o", target])
+        return target
+
+    def compile_cxx(one: Compiled) -> Path:
+        source, target = build / f"{one.key}_glue.cc", build / f"{one.key}_glue.o"
+        source.write_text(glue.source(one, program.read(one.header)))
+        toolchain.run([*tools.cxx, *_CXX, *flags, "-c", source, "-o", target])
+        return target
+
+    with ThreadPoolExecutor(2) as pool:
+        graphs = pool.map(compile_cxx, compiled)
+        rest = pool.map(compile_c, [table, *sorted((far / "src").glob("*.c"))])
+        objects = [*graphs, *rest, *(path for one in compiled for path in one.objects)]
+    exports = build / "usp.map"
+    exports.write_text(_EXPORTS)
+    options = [f"-Wl,{option}" for option in (*_LINKER, f"-soname,{library.name}", f"--version-script={exports}")]
+    shared = ["-shared", "-s", "-static-libstdc++", "-static-libgcc"]
+    toolchain.run([*tools.cxx, *shared, *options, "-o", library, *objects, "-lm"])
+
+
+def far_side() -> Path:
+    """The folder of the C runtime: inside the package in an installed wheel, at the root of a checkout."""
+    here = Path(__file__).parent
+    for folder in (here / "far", here.parents[1] / "export"):
+        if (folder / "src" / "usp_native.h").exists():
+            return folder
+    raise RuntimeError("The C sources of usp_sklearn are missing: install it from its wheel or use its repository.")

@@ -61,7 +61,7 @@ def header(path: Path) -> None:
     state = ", ".join(map(repr, struct.unpack("<4d", STATE)))
     path.write_text(
         f"static const unsigned char fake_manifest_text[] = {{{', '.join(map(str, text))}}};\n"
-        f"static const double fake_state[] = {{{state}}};\n"
+        f"__attribute__((unused)) static const double fake_state[] = {{{state}}};\n"
     )
 
 

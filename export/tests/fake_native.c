@@ -10,6 +10,11 @@
 #include "fake_manifest.h" /* fake_manifest_text, fake_state: written by fake_model.py */
 #include "usp_native.h"
 
+#ifdef FAKE_DAMAGE /* a state that is not the one of the manifest */
+static const double state_inside[4] = {10.0, 4.0, 0.0, 1.0};
+#else
+#define state_inside fake_state
+#endif
 #ifndef FAKE_VERSION
 #define FAKE_VERSION USP_NATIVE_VERSION
 #endif
@@ -67,7 +72,7 @@ static int step(void *one, const double *state, const double *y, double *const o
 
 const usp_native_v1 *usp_native_table(void) {
   static const usp_native_v1 table = {
-      sizeof(usp_native_v1),     FAKE_VERSION,  (const char *)fake_manifest_text, sizeof fake_manifest_text, fake_state, 4,
-      BATCHES, batches, instance_new, instance_free, predict, step};
+      sizeof(usp_native_v1), FAKE_VERSION, (const char *)fake_manifest_text, sizeof fake_manifest_text,
+      state_inside, 4, BATCHES, batches, instance_new, instance_free, predict, step};
   return &table;
 }

@@ -101,18 +101,19 @@ def test_eight_threads_with_eight_streams_each_give_what_one_thread_gives(plain,
     for folder in (plain, thread):
         run(folder / "test_threads", folder / "model")
         run(folder / "test_threads_embedded", "-")
+        run(folder / "test_threads_embedded", folder / "model")
 
 
 def test_a_push_allocates_nothing(plain):
     run(plain / "test_allocation", plain / "model")
 
 
-def test_two_libraries_in_one_process_keep_to_their_own_model(plain):
-    run(plain / "test_two", plain / "libusp_future.so", plain / "libusp_fake.so")
+def test_libraries_in_one_process_keep_to_their_own_model(plain):
+    run(plain / "test_libraries", *(plain / f"libusp_{name}.so" for name in ("future", "damaged", "fake")))
 
 
 def test_damaged_files_never_crash(address, tmp_path):
-    run(address / "test_fuzz", address / "model", tmp_path / "fuzz", 1000)
+    run(address / "test_fuzz", address / "model", tmp_path / "fuzz", 600)
 
 
 # ------------------------------------------------------------------------------------------------------- TensorFlow
@@ -154,7 +155,9 @@ def test_a_stream_file_is_laid_out_as_documented(plain, tmp_path):
     path = tmp_path / "stream"
     path.write_bytes(b"something else")
     assert library.usp_stream_save(stream, str(path).encode()) == 0
-    assert [p.name for p in tmp_path.iterdir()] == ["stream"]
+    (tmp_path / "folder").mkdir()
+    assert library.usp_stream_save(stream, str(tmp_path / "folder").encode()) == c_cases.STATUS["IO"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "stream"]
     data = path.read_bytes()
     assert data[:8] == b"USPSTRM1"
     assert data[16:48] == hashlib.sha256(c_cases.fake_model.STATE).digest()

@@ -1,4 +1,11 @@
-/* The table by which a compiled model is called. One such table is in each libusp_<name>.so. */
+/* The table by which a compiled model is called. One such table is in each libusp_<name>.so, beside this runtime:
+**
+**   cc  -std=c11 -O2 -fPIC -fvisibility=hidden -DUSP_EMBEDDED -Iexport/include -Iexport/src -c (each .c file of export/src)
+**   c++ -shared *.o -Wl,--version-script=export/src/usp.map -Wl,-Bsymbolic -Wl,--no-undefined -lpthread -ldl -lm
+**
+** The file that defines usp_native_table includes this header, which makes the
+** function visible and gives it C linkage. The manifest embedded here must be of format native, with "native" and with
+** the entry of state.bin in "files". Without -Bsymbolic two such libraries in one process would take each other's. */
 #ifndef USP_NATIVE_H
 #define USP_NATIVE_H
 

@@ -83,18 +83,24 @@ def saved(tmp_path_factory):
 def test_every_function_from_a_folder_and_from_inside_the_library(plain, tmp_path):
     run(plain / "test_api", plain / "model", tmp_path)
     run(plain / "test_embedded", "-", tmp_path)
+    run(plain / "test_predict", plain / "model")
+    run(plain / "test_predict_embedded", "-")
 
 
 def test_every_function_under_address_and_undefined_behaviour_sanitizers(address, tmp_path):
     run(address / "test_api", address / "model", tmp_path)
     run(address / "test_embedded", "-", tmp_path)
+    run(address / "test_predict", address / "model")
+    run(address / "test_predict_embedded", "-")
     run(address / "test_threads", address / "model")
 
 
-@pytest.mark.parametrize("program, model", [("test_api", "model"), ("test_embedded", "-")])
-def test_valgrind_finds_no_error_and_no_leak(plain, tmp_path, program, model):
+@pytest.mark.parametrize("program", ["test_api", "test_embedded", "test_predict", "test_predict_embedded"])
+def test_valgrind_finds_no_error_and_no_leak(plain, tmp_path, program):
     valgrind = ("valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=all")
-    run(*valgrind, "--errors-for-leak-kinds=all", plain / program, plain / model if model == "model" else "-", tmp_path)
+    model = "-" if "embedded" in program else plain / "model"
+    scratch = [] if "predict" in program else [tmp_path]
+    run(*valgrind, "--errors-for-leak-kinds=all", plain / program, model, *scratch)
 
 
 def test_eight_threads_with_eight_streams_each_give_what_one_thread_gives(plain, thread):

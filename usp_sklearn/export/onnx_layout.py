@@ -159,6 +159,12 @@ def _inside(b: Builder, index: Tensor, limit: int) -> Tensor:
     return b.elementwise("And", low, b.elementwise("LessOrEqual", index, constant(np.int64(limit)), dtype=bool))
 
 
+def _absent(dtype: np.dtype[Any]) -> Tensor:
+    """What XLA reads outside an array."""
+    value = np.nan if dtype.kind == "f" else np.iinfo(np.int64).min if dtype.kind == "i" else True
+    return constant(np.asarray(value, dtype))
+
+
 def _take_axis(b: Builder, t: Tensor, indices: Tensor, axis: int, dims: Any, shape: Shape, fill: bool) -> Tensor:
     index = reshape(b, indices, indices.shape[:-1])
     limit = int(t.shape[axis]) - 1
@@ -183,7 +189,7 @@ def _take_axis(b: Builder, t: Tensor, indices: Tensor, axis: int, dims: Any, sha
     if not fill or index.constant:
         return out
     inside = broadcast(b, _inside(b, index, limit), shape, ours)
-    return b.elementwise("Where", inside, out, constant(np.full((), np.nan, t.dtype)), dtype=t.dtype)
+    return b.elementwise("Where", inside, out, _absent(t.dtype), dtype=t.dtype)
 
 
 def _take_flat(
@@ -233,7 +239,7 @@ def _take_flat(
     name = b.node("Gather", b.name(flat), b.name(at), axis=0)[0]
     out = b.tensor(name, at.held, at.held, shape, t.dtype)
     for ok in inside:
-        out = b.elementwise("Where", ok, out, constant(np.full((), np.nan, t.dtype)), dtype=t.dtype)
+        out = b.elementwise("Where", ok, out, _absent(t.dtype), dtype=t.dtype)
     return out
 
 

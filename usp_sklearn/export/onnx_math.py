@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from .onnx_builder import Builder, Shape, Tensor, constant, is_one, no_ones, symbolic
-from .onnx_layout import INT, broadcast, cut, transpose
+from .onnx_layout import INT, broadcast, cut, join, transpose
 
 BOOL = np.dtype(bool)
 
 
-def number(value: float, like: Tensor) -> Tensor:
+def number(value: Any, like: Tensor) -> Tensor:
     """A scalar constant of the type of ``like``."""
     return constant(np.asarray(value, like.dtype))
 
@@ -114,14 +114,34 @@ def running(b: Builder, kind: str, t: Tensor, axis: int, reverse: bool) -> Tenso
     if kind == "Sum":
         name = b.node("CumSum", b.name(t), b.initializer(np.array(axis, np.int64)), reverse=int(reverse))[0]
         return b.tensor(name, t.held, t.held, t.shape, t.dtype)
-    # Entry i takes in all up to i: everything else is replaced by what changes nothing.
+    ends = np.iinfo(np.int64) if t.dtype.kind == "i" else np.finfo(t.dtype)
+    idle = number({"Max": ends.min, "Min": ends.max, "Prod": 1}[kind], t)
     n, rank = int(t.shape[axis]), len(t.shape)
+    if n > _WIDE:
+        return _doubled(b, {"Prod": "Mul"}.get(kind, kind), t, axis, reverse, idle)
+    # Entry i takes in all up to i: everything else is replaced by what changes nothing.
     reached = np.tri(n, dtype=bool).T if reverse else np.tri(n, dtype=bool)
-    neutral = {"Max": -np.inf, "Min": np.inf, "Prod": 1.0}[kind]
-    wide = broadcast(b, t, (*t.shape[:axis], n, *t.shape[axis:]), [a if a < axis else a + 1 for a in range(rank)])
+    axes = [a if a < axis else a + 1 for a in range(rank)]
+    wide = broadcast(b, t, (*t.shape[:axis], n, *t.shape[axis:]), axes)
     mask = constant(reached.reshape(*[1] * axis, n, n, *[1] * (rank - axis - 1)))
-    masked = b.elementwise("Where", mask, wide, number(neutral, t), dtype=t.dtype)
-    return reduce(b, "Reduce" + kind, masked, [axis + 1])
+    return reduce(b, "Reduce" + kind, b.elementwise("Where", mask, wide, idle, dtype=t.dtype), [axis + 1])
+
+
+_WIDE = 64
+"""Longer axes are not compared all with all."""
+
+
+def _doubled(b: Builder, op: str, t: Tensor, axis: int, reverse: bool, idle: Tensor) -> Tensor:
+    """After step k every entry stands for itself and the 2ᵏ − 1 before it (Hillis & Steele 1986)."""
+    n, by = int(t.shape[axis]), 1
+    while by < n:
+        start, stop = [0] * len(t.shape), list(t.shape)
+        start[axis], stop[axis] = (by, n) if reverse else (0, n - by)
+        rest = cut(b, t, start, stop, None)
+        gap = broadcast(b, idle, (*t.shape[:axis], by, *t.shape[axis + 1 :]), ())
+        t = b.elementwise(op, t, join(b, [rest, gap] if reverse else [gap, rest], axis))
+        by *= 2
+    return t
 
 
 def ordered(b: Builder, operands: Sequence[Tensor], axis: int, keys: int) -> list[Tensor]:

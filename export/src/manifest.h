@@ -10,6 +10,8 @@
 #include "sha256.h"
 #include "usp.h"
 
+#define USPI_STATE_FILE "state.bin" /* the trained state of a model with step */
+
 /* Parts of a law, in the order of the signatures' outputs. */
 enum { USPI_QUANTILES, USPI_MEAN, USPI_TAILS, USPI_WEIGHTS, USPI_TELEMETRY, USPI_PARTS };
 extern const char *const uspi_part_names[USPI_PARTS];

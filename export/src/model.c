@@ -7,7 +7,6 @@
 #include "error.h"
 #include "file.h"
 
-#define STATE_FILE "state.bin"
 
 static void destroy(usp_model *model) {
   const uspi_engine *engine = model->backend.engine;
@@ -39,11 +38,11 @@ void usp_model_free(usp_model *model) {
 
 /* The trained state must be the one that the manifest lists. */
 static usp_status take_state(usp_model *model, const uint8_t *bytes, size_t length) {
-  const uspi_listed *listed = uspi_manifest_file(&model->manifest, STATE_FILE);
+  const uspi_listed *listed = uspi_manifest_file(&model->manifest, USPI_STATE_FILE);
   size_t n = model->manifest.n_state;
   uspi_sha256_of(bytes, length, model->identity);
   if (!listed || length != n * 8 || listed->length != length || memcmp(listed->digest, model->identity, USPI_DIGEST))
-    return uspi_fail(USP_CORRUPT, "The trained state is not the one that manifest.json describes.");
+    return uspi_fail(USP_CORRUPT, "The trained state, state.bin, is not the file that manifest.json describes.");
   if (!(model->state = malloc(n * sizeof *model->state))) return uspi_no_memory();
   uspi_get_doubles(bytes, model->state, n);
   return USP_OK;
@@ -69,7 +68,7 @@ static usp_status load_embedded(usp_model *model) {
 static usp_status read_state(usp_model *model, const char *folder) {
   uint8_t *bytes;
   size_t length;
-  char *path = uspi_file_path(folder, STATE_FILE);
+  char *path = uspi_file_path(folder, USPI_STATE_FILE);
   if (!path) return uspi_no_memory();
   usp_status status = uspi_file_read(path, model->manifest.n_state * 8, &bytes, &length);
   if (!status) status = take_state(model, bytes, length);

@@ -46,6 +46,13 @@ static void absorb(uint32_t hash[8], const uint8_t block[64]) {
   for (int i = 0; i < 8; i++) hash[i] += v[i];
 }
 
+static void absorb_all(uint32_t hash[8], const uint8_t *block, size_t n) {
+  if (uspi_sha256_quick())
+    uspi_sha256_blocks(hash, block, n, K);
+  else
+    for (; n; n--, block += 64) absorb(hash, block);
+}
+
 void uspi_sha256_start(uspi_sha256 *sha) {
   static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
@@ -57,11 +64,16 @@ void uspi_sha256_add(uspi_sha256 *sha, const void *bytes, size_t length) {
   const uint8_t *next = bytes;
   while (length) {
     size_t at = sha->length % 64, take = 64 - at < length ? 64 - at : length;
-    memcpy(sha->block + at, next, take);
+    if (!at && length >= 64) {
+      take = length - length % 64;
+      absorb_all(sha->hash, next, take / 64);
+    } else {
+      memcpy(sha->block + at, next, take);
+    }
     sha->length += take;
     next += take;
     length -= take;
-    if (at + take == 64) absorb(sha->hash, sha->block);
+    if (at && at + take == 64) absorb_all(sha->hash, sha->block, 1);
   }
 }
 

@@ -17,6 +17,10 @@ void uspi_sha256_start(uspi_sha256 *sha);
 void uspi_sha256_add(uspi_sha256 *sha, const void *bytes, size_t length);
 void uspi_sha256_end(uspi_sha256 *sha, uint8_t digest[USPI_DIGEST]);
 
+/* Whether this processor has instructions for it, and n blocks of 64 bytes by them; k are the 64 constants. */
+int uspi_sha256_quick(void);
+void uspi_sha256_blocks(uint32_t hash[8], const uint8_t *block, size_t n, const uint32_t k[64]);
+
 /* Of one piece of memory. */
 void uspi_sha256_of(const void *bytes, size_t length, uint8_t digest[USPI_DIGEST]);
 

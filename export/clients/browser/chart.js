@@ -18,8 +18,13 @@ function ticks(low, high, n) {
   const step = power * [1, 2, 5, 10].find((x) => x * power >= raw);
   const digits = Math.max(0, -Math.floor(Math.log10(step)));
   const out = [];
-  for (let i = Math.ceil(low / step); i * step <= high; i++) out.push({ value: i * step, text: (i * step).toFixed(digits) });
+  for (let i = Math.ceil(low / step); i * step <= high; i++) out.push({ value: i * step, text: label(i * step, digits) });
   return out;
+}
+
+/** A number with that many decimals and a minus sign that is one. */
+function label(value, digits) {
+  return value.toFixed(digits).replace("-", "−");
 }
 
 /** Draws laws (each the quantiles at levels, ascending) over their row number; observed may be null. */
@@ -79,7 +84,7 @@ function axes(pen, { height, inner, x, y, span, n }) {
   pen.lineWidth = 1;
   pen.textBaseline = "middle";
   pen.textAlign = "right";
-  for (const { value, text } of ticks(span.low, span.high, 6)) {
+  for (const { value, text } of ticks(span.low, span.high, 8)) {
     pen.beginPath();
     pen.moveTo(MARGIN.left, y(value));
     pen.lineTo(MARGIN.left + inner.width, y(value));
@@ -99,18 +104,23 @@ function axes(pen, { height, inner, x, y, span, n }) {
 }
 
 function legend(pen, seen) {
+  const bar = (thick) => (left) => pen.fillRect(left, 16 - thick / 2, 20, thick);
+  const dot = (left) => {
+    pen.beginPath();
+    pen.arc(left + 10, 16, 2.5, 0, 2 * Math.PI);
+    pen.fill();
+  };
   const entries = [
-    ["median", COLOURS.median, 3],
-    ["50 % band", COLOURS.narrow, 12],
-    ["90 % band", COLOURS.wide, 12],
-    ...(seen ? [["observed", COLOURS.seen, 5]] : []),
+    ["median", COLOURS.median, bar(3)],
+    ["50 % band", COLOURS.narrow, bar(12)],
+    ["90 % band", COLOURS.wide, bar(12)],
+    ...(seen ? [["observed", COLOURS.seen, dot]] : []),
   ];
   pen.textAlign = "left";
   let left = MARGIN.left;
-  for (const [text, colour, thick] of entries) {
+  for (const [text, colour, mark] of entries) {
     pen.fillStyle = colour;
-    if (text === "observed") pen.fillRect(left + 8, 16 - thick / 2, thick, thick);
-    else pen.fillRect(left, 16 - thick / 2, 20, thick);
+    mark(left);
     pen.fillStyle = COLOURS.text;
     pen.fillText(text, left + 26, 16);
     left += 26 + pen.measureText(text).width + 22;

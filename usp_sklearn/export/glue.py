@@ -14,7 +14,7 @@ _SUPPORT = (resources.files(__package__) / "data/kernels.h").read_text()
 def source(compiled: Compiled, program: Program) -> str:
     """C++ that runs one compiled graph on arrays of doubles: ``uspn_<key>_new``, ``_run`` and ``_free``."""
     places, total = _layout(program)
-    scratch, total = total, total + _rounded(24 * program.longest_sort)
+    scratch, total = total, total + _rounded(program.scratch)
     slots = [i for i, b in enumerate(program.buffers) if b.kind == "constant"]
     take, give, n = [], [], len(compiled.inputs)
     shared = [*program.inputs.values(), *program.outputs.values()]

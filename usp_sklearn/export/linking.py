@@ -10,7 +10,6 @@ from .lowering import Compiled
 
 _FLAGS = ("-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", "-DNDEBUG", "-w")
 _C = ("-std=c11", "-O2", "-DUSP_EMBEDDED")
-# A product's sums may be reordered where kernels.h says so, nowhere else.
 _CXX = ("-std=c++17", "-O3", "-fno-exceptions", "-fno-rtti", "-fopenmp-simd", "-ffp-contract=off")
 _LINKER = (
     "--gc-sections",

@@ -60,7 +60,8 @@ class Program(NamedTuple):
     """(buffer, offset, size), to which the calls in the body point"""
     widest: int
     """most operands of a kernel"""
-    longest_sort: int
+    scratch: int
+    """bytes that sorts and matrix products work in"""
     body: str
     """C++ that runs it"""
 
@@ -79,7 +80,7 @@ def read(header: Path) -> Program:
     if found is None:
         raise _unknown(header, "its body")
     body, operands, widest = _calls(found[1])
-    longest = max((int(m[5]) for m in _SORT.finditer(body)), default=0)
+    scratch = max([24 * int(m[5]) for m in _SORT.finditer(body)] + [_turned(m) for m in _DOT.finditer(body)], default=0)
     body = _COPY.sub(r"\1", _DOT.sub(_dot, _SORT.sub(_sort, body)))
     body = _CHECK.sub(r"if (!(\1)) return false;", body)
     strange = set(_KNOWN.findall(body)) - _KEPT
@@ -95,7 +96,7 @@ def read(header: Path) -> Program:
         ),
         operands,
         widest,
-        longest,
+        scratch,
         body,
     )
 
@@ -150,5 +151,11 @@ def _sort(match: re.Match[str]) -> str:
     )
 
 
+def _turned(dot: re.Match[str]) -> int:
+    """Bytes of a product's left operand."""
+    m, _, k = re.findall(r"(\d+), (\d+), (\d+), \w+, \w+,", dot[3])[0]
+    return 8 * int(m) * int(k)
+
+
 def _dot(match: re.Match[str]) -> str:
-    return f"for (int64_t i = 0; i < {match[1]}; ++i) dot<{match[2]}>({match[3].strip().rstrip(',')});"
+    return f"for (int64_t i = 0; i < {match[1]}; ++i) dot<{match[2]}>({match[3].strip().rstrip(',')}, scratch);"

@@ -79,28 +79,34 @@ void sort(std::byte *const *values, const size_t *sizes, Comparator *comparator,
   }
 }
 
-/* out (m, n) = lhs (m, k) rhs (k, n), columns contiguous; a transposed operand lies the other way round. */
+/* out (m, n) = lhs (m, k) rhs (k, n), columns contiguous; a transposed operand lies the other way round.
+   scratch: m k numbers, where a transposed lhs is turned round. */
 template <class T>
-void dot(T *out, const T *lhs, const T *rhs, int64_t m, int64_t n, int64_t k, bool lhs_transposed, bool rhs_transposed) {
-  const int64_t along = rhs_transposed ? n : 1, across = rhs_transposed ? 1 : k;
-  for (int64_t j = 0; j < n; ++j) {
-    T *column = out + j * m;
-    const T *right = rhs + j * across;
-    if (lhs_transposed) {
-      for (int64_t i = 0; i < m; ++i) {
-        const T *left = lhs + i * k;
-        T sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t p = 0; p < k; ++p) sum += left[p] * right[p * along];
-        column[i] = sum;
-      }
-    } else {
-      std::memset(column, 0, m * sizeof *column);
-      for (int64_t p = 0; p < k; ++p) {
-        const T *left = lhs + p * m, factor = right[p * along];
+void dot(T *out, const T *lhs, const T *rhs, int64_t m, int64_t n, int64_t k, bool lhs_transposed, bool rhs_transposed,
+         void *scratch) {
+  const int64_t along = rhs_transposed ? n : 1, across = rhs_transposed ? 1 : k, BLOCK = 16;
+  if (lhs_transposed && m > 1) {
+    T *turned = static_cast<T *>(scratch);
+    for (int64_t i = 0; i < m; ++i)
+      for (int64_t p = 0; p < k; ++p) turned[p * m + i] = lhs[i * k + p];
+    lhs = turned;
+  }
+  for (int64_t start = 0; start < m; start += BLOCK) {
+    const int64_t rows = start + BLOCK < m ? BLOCK : m - start;
+    for (int64_t j = 0; j < n; ++j) {
+      const T *left = lhs + start, *right = rhs + j * across;
+      T sums[BLOCK] = {};
+      if (rows == BLOCK) {
+        for (int64_t p = 0; p < k; ++p, left += m, right += along) {
+          const T factor = *right;
 #pragma omp simd
-        for (int64_t i = 0; i < m; ++i) column[i] += left[i] * factor;
+          for (int64_t i = 0; i < BLOCK; ++i) sums[i] += left[i] * factor;
+        }
+      } else {
+        for (int64_t p = 0; p < k; ++p, left += m, right += along)
+          for (int64_t i = 0; i < rows; ++i) sums[i] += left[i] * *right;
       }
+      std::memcpy(out + j * m + start, sums, rows * sizeof *sums);
     }
   }
 }

@@ -11,6 +11,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 EXPORT = Path(__file__).resolve().parents[2] / "export"
 CLIENTS, INCLUDE = EXPORT / "clients", EXPORT / "include"
 LANGUAGES = ("c", "cpp", "java", "go", "rust", "node")
@@ -93,3 +95,9 @@ def build(language, into, library):
         case "node":
             return [need("node"), copied("node", into) / "forecast.js"]
     return [program]
+
+
+def numbers(done):
+    """The table that a client printed."""
+    assert done.returncode == 0, done.stderr
+    return np.array([[float(x) for x in line.split(",")] for line in done.stdout.splitlines()])

@@ -1,15 +1,12 @@
 """The clients of export/clients, built and run on models that Python runs too: they must print the same numbers."""
 
-import base64
 import functools
-import http.server
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +17,7 @@ import pytest
 from usp_sklearn import LevyPredictor, SlidingWindow, Stream, datasets, sliding_window
 from usp_sklearn.export import export_model
 
-from .chromium import Browser
-from .client_programs import EXPORT, LANGUAGES, build, copied, need, run
+from .client_programs import EXPORT, INCLUDE, LANGUAGES, build, need, numbers, run
 
 TENSORFLOW = Path(find_spec("tensorflow").submodule_search_locations[0]) / "libtensorflow_cc.so.2"
 
@@ -44,16 +40,16 @@ def libraries(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def forecast(tmp_path_factory):
-    """forecast(language, library, folder, csv): what the client does; each is built once for each library."""
+    """forecast(language, library, *arguments): what the client does; each is built once for each library."""
     root = tmp_path_factory.mktemp("clients")
 
     @functools.cache
     def built(language, library):
         return build(language, root / f"{language}-{library.stem}", library)
 
-    def call(language, library, folder, csv, before=()):
+    def call(language, library, *arguments, before=()):
         env = os.environ | {"LD_LIBRARY_PATH": str(library.parent), "USP_LIBRARY": str(library)}
-        command = [str(c) for c in (*before, *built(language, library), folder, csv)]
+        command = [str(c) for c in (*before, *built(language, library), *arguments)]
         return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
 
     return call
@@ -93,12 +89,6 @@ def expected(learner, native):
     return np.stack([np.ravel(stream.push(y).ppf(levels)) for y in learner.values])
 
 
-def numbers(done):
-    """The table that a client printed."""
-    assert done.returncode == 0, done.stderr
-    return np.array([[float(x) for x in line.split(",")] for line in done.stdout.splitlines()])
-
-
 def write(path, rows, header=""):
     path.write_text(header + "".join(",".join(map(repr, map(float, np.ravel(row)))) + "\n" for row in rows))
     return path
@@ -122,6 +112,19 @@ def test_a_models_own_library_needs_no_folder(forecast, native, learner, expecte
     csv = write(tmp_path / "values.csv", learner.values)
     done = forecast(language, native / "libusp_levy.so", "-", csv)
     np.testing.assert_allclose(numbers(done), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_stream_is_kept_from_run_to_run(forecast, libraries, tmp_path, language):
+    rows = np.random.default_rng(5).normal(10, 3, size=(40, 2))
+    kept, parts = tmp_path / "kept.stream", []
+    for i, part in enumerate(np.split(rows, [15])):
+        csv = write(tmp_path / f"{i}.csv", part)
+        parts.append(numbers(forecast(language, libraries.generic, libraries.by_hand_folder, csv, kept)))
+    np.testing.assert_allclose(np.concatenate(parts), by_hand(rows), rtol=0, atol=1e-9)
+    kept.write_bytes(kept.read_bytes()[:-1])
+    done = forecast(language, libraries.generic, libraries.by_hand_folder, tmp_path / "0.csv", kept)
+    assert done.returncode == 1 and "The stream file is damaged" in done.stderr, done.stderr
 
 
 def by_hand(rows):
@@ -190,106 +193,57 @@ def test_valgrind_finds_no_error_and_no_leak(forecast, libraries, tmp_path, lang
         assert done.returncode == status, done.stderr
 
 
-# ---------------------------------------------------------------------------------------------------------------- ONNX
+HEADER_ONLY = r"""
+#include <cstdio>
+#include <utility>
+#include "usp.hpp"
+
+static int failures = 0;
+#define CHECK(x) ((x) ? void() : (failures++, void(std::fprintf(stderr, "line %d: %s\n", __LINE__, #x))))
+
+template <class F> static usp_status status_of(F call) {
+  try {
+    call();
+  } catch (const usp::error &e) {
+    CHECK(std::string(e.what()) == usp_last_error());
+    return e.status();
+  }
+  return USP_OK;
+}
+
+int main(int, char **argv) {
+  usp::model loaded(argv[1]), model(std::move(loaded));
+  CHECK(model.info().n_exogenous == 1 && model.levels().size() == 5 && model.levels()[1] == 0.25);
+  CHECK((model.horizons() == std::vector<std::uint32_t>{1, 2}));
+  CHECK((model.telemetry_names() == std::vector<std::string>{"count", "nothing"}));
+  const usp::prediction law = model.predict({1, 2, 3, 4, 5, 6});
+  CHECK(law.quantiles.size() == 20 && law.quantiles[2] == 14 && law.quantiles[12] == 32 && law.mean.size() == 4);
+  CHECK(law.tails.size() == 16 && law.weights.size() == 16 && law.telemetry.size() == 4 && law.telemetry[2] == 4);
+  CHECK(model.predict({}).quantiles.empty());
+  CHECK(status_of([&] { model.predict({1, 2, 1.0 / 0.0}); }) == USP_NOT_FINITE);
+
+  usp::stream first(model);
+  CHECK(status_of([&] { first.mean(); }) == USP_NO_LAW);
+  const std::vector<double> issued = first.push({12, 1});
+  CHECK(issued == first.quantiles() && issued[2] == 11.5 && first.count() == 1);
+  CHECK(status_of([&] { first.push({12}); }) == USP_INVALID_ARGUMENT);
+  CHECK(first.mean()[1] == 12.5 && first.tails()[0] == 0.5 && first.weights()[1] == 0.25 && first.telemetry()[0] == 1);
+  CHECK(first.quantile(0.5) == 11.5 && first.quantile(0.375) == (first.quantiles()[1] + 11.5) / 2);
+  first.save(argv[2]);
+  usp::stream second(model, argv[2]), third(std::move(first));
+  { usp::model gone = std::move(model); } // streams keep their model
+  CHECK(second.push(std::vector<double>{9, 0}) == third.push({9, 0}) && second.count() == 2);
+  CHECK(status_of([] { usp::model("nowhere"); }) == USP_NOT_FOUND);
+  CHECK(status_of([] { usp::model::built_in(); }) == USP_UNSUPPORTED);
+  return failures;
+}
+"""
 
 
-class Rows(NamedTuple):
-    """An ONNX model, a file of rows, and their quantiles according to Python."""
-
-    folder: Path
-    file: Path
-    quantiles: np.ndarray
-
-
-@pytest.fixture(scope="module")
-def rows(learner, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("onnx")
-    model = export_model(learner.model, folder / "levy", "onnx", name="levy")
-    X, y = sliding_window(np.r_[learner.history[-16:], learner.values], width=16, averages=None, season=None)
-    (folder / "rows.json").write_text(json.dumps({"rows": X.tolist(), "y": np.ravel(y).tolist()}))
-    levels = json.loads((model / "manifest.json").read_text())["levels"]
-    return Rows(model, folder / "rows.json", np.asarray(learner.model.predict_distribution(X).ppf(levels)))
-
-
-def test_node_runs_onnx(rows, tmp_path):
-    program = copied("node-onnx", tmp_path / "client") / "forecast.js"
-    done = run("node", program, rows.folder, rows.file)
-    assert len(rows.quantiles) >= 100
-    np.testing.assert_allclose(numbers(done), rows.quantiles, rtol=0, atol=1e-9)
-    broken = shutil.copytree(rows.folder, tmp_path / "broken")
-    with (broken / "model.onnx").open("ab") as file:
-        file.write(b"\0")
-    done = subprocess.run([need("node"), program, broken, rows.file], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and "SHA-256" in done.stderr
-
-
-@pytest.fixture
-def page(rows, tmp_path):
-    """page(query): the client's page, served from this process, in a browser."""
-    site = copied("browser", tmp_path / "site")
-    shutil.copytree(rows.folder, site / "model")
-    shutil.copy(rows.file, site / "rows.json")
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    browser = Browser(tmp_path / "profile")
-
-    def visit(query=""):
-        browser.open(f"http://127.0.0.1:{server.server_port}/{query}")
-        return browser
-
-    yield visit
-    browser.close()
-    server.shutdown()
-    server.server_close()
-
-
-def drawn(browser, points):
-    """Colours (n, 3) of the chart at points (x, y) in pixels."""
-    pen = "document.getElementById('chart').getContext('2d')"
-    read = f"{json.dumps(points)}.map(([x, y]) => Array.from({pen}.getImageData(x, y, 1, 1).data).slice(0, 3))"
-    return np.array(browser.value(read))
-
-
-def test_a_page_runs_onnx_and_draws_the_fan(page, rows):
-    browser = page()
-    assert browser.value("finished.then(() => document.title)") == "Forecast: done"
-    text = browser.value("document.getElementById('numbers').textContent")
-    found = np.array([[float(x) for x in line.split(",")] for line in text.splitlines()])
-    np.testing.assert_allclose(found, rows.quantiles, rtol=0, atol=1e-9)
-
-    # The chart is 64, 16, 40, 44 pixels smaller than its canvas, and 5 % of the range larger than what it shows.
-    levels = json.loads((rows.folder / "manifest.json").read_text())["levels"]
-    q05, q25, q50, q75, q95 = (rows.quantiles[:, levels.index(u)] for u in (0.05, 0.25, 0.5, 0.75, 0.95))
-    seen = np.array(json.loads(rows.file.read_text())["y"])
-    low, high = min(q05.min(), seen.min()), max(q95.max(), seen.max())
-    low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
-    width, height = browser.value("[chart.width, chart.height]")
-    places = {  # what is there: its colour, and the middle of it in units of the series
-        "90 % band, below": ("cfe1f5", (q05 + q25) / 2),
-        "50 % band, below": ("8fb9e3", (q25 + q50) / 2),
-        "median": ("14508c", q50),
-        "50 % band, above": ("8fb9e3", (q50 + q75) / 2),
-        "90 % band, above": ("cfe1f5", (q75 + q95) / 2),
-        "observed": ("222222", seen),
-    }
-    for name, (colour, values) in places.items():
-        x = 64 + np.arange(len(values)) / (len(values) - 1) * (width - 80)
-        y = 40 + (high - values) / (high - low) * (height - 84)
-        colours = drawn(browser, np.floor(np.c_[x, y]).tolist())
-        # Edges are blurred, and dots and steep lines hide some.
-        near = np.abs(colours - np.array(list(bytes.fromhex(colour)))).max(axis=1) < 25
-        assert near.mean() > 0.8, f"{name}: {colours}"
-
-    picture = base64.b64decode(browser.send("Page.captureScreenshot")["data"])
-    assert picture.startswith(b"\x89PNG") and len(picture) > 30_000
-
-
-def test_a_page_says_why_it_failed(page):
-    browser = page("?model=nowhere")
-    assert browser.value("finished.catch(() => document.title)") == "Forecast: failed"
-    assert "404" in browser.value("document.getElementById('status').textContent")
+def test_the_header_for_cpp_offers_all_of_the_interface(libraries, tmp_path):
+    (tmp_path / "all.cpp").write_text(HEADER_ONLY)
+    link = ("-L", libraries.generic.parent, "-lusp", "-o", tmp_path / "all")
+    run("c++", "-std=c++17", "-g", "-Wall", "-Wextra", "-Werror", "-I", INCLUDE, tmp_path / "all.cpp", *link)
+    valgrind = ("-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=all")
+    command = (*valgrind, tmp_path / "all", libraries.by_hand_folder, tmp_path / "kept.stream")
+    run("valgrind", *command, LD_LIBRARY_PATH=libraries.generic.parent)

@@ -1,5 +1,7 @@
 /* Streams a CSV file through an exported model that learns as it goes; prints the quantiles after every value.
-**   forecast MODEL_FOLDER VALUES.csv      MODEL_FOLDER "-" is the model inside the library this was linked to
+**   forecast MODEL_FOLDER VALUES.csv [STREAM]
+** MODEL_FOLDER "-" is the model inside the library this was linked to. STREAM is a file where the stream is kept: it goes
+** on from there if the file exists, and is saved there in the end.
 */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
@@ -7,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "usp.h"
 
@@ -61,7 +64,7 @@ static void give_back(holdings *h) {
   free(h->times);
 }
 
-static int run(holdings *h, const char *folder, const char *path) {
+static int run(holdings *h, const char *folder, const char *path, const char *kept) {
   static char line[LINE];
   usp_model_description info;
   size_t width, columns, pushed = 0, room = 0, row = 0;
@@ -74,7 +77,11 @@ static int run(holdings *h, const char *folder, const char *path) {
   memset(&info, 0, sizeof info);
   info.struct_size = sizeof info;
   if (usp_model_info(h->model, &info)) return usp_failed("usp_model_info");
-  if (usp_stream_new(h->model, &h->stream)) return usp_failed("usp_stream_new");
+  if (kept && access(kept, F_OK) == 0) {
+    if (usp_stream_load(h->model, kept, &h->stream)) return usp_failed(kept);
+  } else if (usp_stream_new(h->model, &h->stream)) {
+    return usp_failed("usp_stream_new");
+  }
   columns = 1 + info.n_exogenous;
   width = info.n_horizons * info.n_levels;
   h->y = malloc((columns + 1) * sizeof(double)); /* one more: the library refuses too many */
@@ -113,6 +120,7 @@ static int run(holdings *h, const char *folder, const char *path) {
     fprintf(stderr, "%s: %s\n", path, strerror(errno));
     return 1;
   }
+  if (kept && usp_stream_save(h->stream, kept)) return usp_failed(kept);
   if (pushed) {
     qsort(h->times, pushed, sizeof(double), ascending);
     fprintf(stderr, "median push latency: %.1f us\n", h->times[pushed / 2]);
@@ -123,11 +131,11 @@ static int run(holdings *h, const char *folder, const char *path) {
 int main(int argc, char **argv) {
   holdings h = {NULL, NULL, NULL, NULL, NULL, NULL};
   int code;
-  if (argc != 3) {
-    fprintf(stderr, "usage: %s MODEL_FOLDER VALUES.csv\n", argv[0]);
+  if (argc != 3 && argc != 4) {
+    fprintf(stderr, "usage: %s MODEL_FOLDER VALUES.csv [STREAM]\n", argv[0]);
     return 2;
   }
-  code = run(&h, argv[1], argv[2]);
+  code = run(&h, argv[1], argv[2], argc == 4 ? argv[3] : NULL);
   give_back(&h);
   return code;
 }

@@ -1,11 +1,14 @@
 // Streams a CSV file through an exported model that learns as it goes; prints the quantiles after every value.
-//   forecast MODEL_FOLDER VALUES.csv      MODEL_FOLDER "-" is the model inside the library this was linked to
+//   forecast MODEL_FOLDER VALUES.csv [STREAM]
+// MODEL_FOLDER "-" is the model inside the library this was linked to. STREAM is a file where the stream is kept: it goes
+// on from there if the file exists, and is saved there in the end.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -28,9 +31,9 @@ std::optional<std::vector<double>> numbers(const std::string &line) {
   }
 }
 
-void run(const std::string &folder, const std::string &path) {
+void run(const std::string &folder, const std::string &path, const std::string &kept) {
   const usp::model model = folder == "-" ? usp::model::built_in() : usp::model(folder);
-  usp::stream stream(model);
+  usp::stream stream = std::filesystem::exists(kept) ? usp::stream(model, kept) : usp::stream(model);
   std::ifstream file(path);
   if (!file) throw std::runtime_error(path + " cannot be read");
 
@@ -49,6 +52,7 @@ void run(const std::string &folder, const std::string &path) {
   }
   if (file.bad()) throw std::runtime_error(path + " cannot be read");
   if (std::fflush(stdout) || std::ferror(stdout)) throw std::runtime_error("the output cannot be written");
+  if (!kept.empty()) stream.save(kept);
   if (times.empty()) return;
   std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
   std::fprintf(stderr, "median push latency: %.1f us\n", times[times.size() / 2]);
@@ -57,12 +61,12 @@ void run(const std::string &folder, const std::string &path) {
 } // namespace
 
 int main(int argc, char **argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: %s MODEL_FOLDER VALUES.csv\n", argv[0]);
+  if (argc != 3 && argc != 4) {
+    std::fprintf(stderr, "usage: %s MODEL_FOLDER VALUES.csv [STREAM]\n", argv[0]);
     return 2;
   }
   try {
-    run(argv[1], argv[2]);
+    run(argv[1], argv[2], argc == 4 ? argv[3] : "");
   } catch (const std::exception &failure) {
     std::fprintf(stderr, "%s\n", failure.what());
     return 1;

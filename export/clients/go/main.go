@@ -1,7 +1,10 @@
 // Command forecast streams a CSV file through an exported model that learns as it goes, and prints the quantiles after
 // every value.
 //
-//	forecast MODEL_FOLDER VALUES.csv      MODEL_FOLDER "-" is the model inside the library this was linked to
+//	forecast MODEL_FOLDER VALUES.csv [STREAM]
+//
+// MODEL_FOLDER "-" is the model inside the library this was linked to. STREAM is a file where the stream is kept: it goes
+// on from there if the file exists, and is saved there in the end.
 package main
 
 import (
@@ -29,7 +32,15 @@ func numbers(line string) ([]float64, error) {
 	return out, nil
 }
 
-func run(folder, path string) error {
+// open makes a new stream, or the one that was kept in a file.
+func open(model *usp.Model, kept string) (*usp.Stream, error) {
+	if _, err := os.Stat(kept); kept != "" && err == nil {
+		return model.LoadStream(kept)
+	}
+	return model.NewStream()
+}
+
+func run(folder, path, kept string) error {
 	if folder == "-" {
 		folder = ""
 	}
@@ -38,7 +49,7 @@ func run(folder, path string) error {
 		return err
 	}
 	defer model.Close()
-	stream, err := model.NewStream()
+	stream, err := open(model, kept)
 	if err != nil {
 		return err
 	}
@@ -83,6 +94,11 @@ func run(folder, path string) error {
 	if err := out.Flush(); err != nil {
 		return err
 	}
+	if kept != "" {
+		if err := stream.Save(kept); err != nil {
+			return err
+		}
+	}
 	if len(times) > 0 {
 		sort.Float64s(times)
 		fmt.Fprintf(os.Stderr, "median push latency: %.1f us\n", times[len(times)/2])
@@ -91,11 +107,11 @@ func run(folder, path string) error {
 }
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: forecast MODEL_FOLDER VALUES.csv")
+	if len(os.Args) != 3 && len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "usage: forecast MODEL_FOLDER VALUES.csv [STREAM]")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	if err := run(os.Args[1], os.Args[2], strings.Join(os.Args[3:], "")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

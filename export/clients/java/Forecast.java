@@ -10,7 +10,8 @@ import java.util.Arrays;
 
 /**
  * Streams a CSV file through an exported model that learns as it goes; prints the quantiles after every value.
- * Forecast MODEL_FOLDER VALUES.csv, where MODEL_FOLDER "-" is the model inside the library.
+ * Forecast MODEL_FOLDER VALUES.csv [STREAM], where MODEL_FOLDER "-" is the model inside the library, and STREAM a file
+ * where the stream is kept: it goes on from there if the file exists, and is saved there in the end.
  */
 public final class Forecast {
   private static final MathContext DIGITS = new MathContext(17);
@@ -36,11 +37,11 @@ public final class Forecast {
     return out.toString();
   }
 
-  private static void run(String folder, Path path) throws IOException {
+  private static void run(String folder, Path path, String kept) throws IOException {
     double[] times = new double[1024];
     int pushed = 0;
     try (Usp.Model model = new Usp.Model(folder.equals("-") ? null : folder);
-        Usp.Stream stream = model.stream();
+        Usp.Stream stream = kept != null && Files.exists(Path.of(kept)) ? model.stream(kept) : model.stream();
         BufferedReader file = Files.newBufferedReader(path);
         PrintStream out = new PrintStream(new java.io.FileOutputStream(java.io.FileDescriptor.out), false, "UTF-8")) {
       int row = 0;
@@ -57,6 +58,7 @@ public final class Forecast {
         out.print(text(quantiles) + "\n");
       }
       if (out.checkError()) throw new IOException("the output cannot be written");
+      if (kept != null) stream.save(kept);
     }
     if (pushed == 0) return;
     Arrays.sort(times, 0, pushed);
@@ -64,12 +66,12 @@ public final class Forecast {
   }
 
   public static void main(String[] arguments) {
-    if (arguments.length != 2) {
-      System.err.println("usage: Forecast MODEL_FOLDER VALUES.csv");
+    if (arguments.length != 2 && arguments.length != 3) {
+      System.err.println("usage: Forecast MODEL_FOLDER VALUES.csv [STREAM]");
       System.exit(2);
     }
     try {
-      run(arguments[0], Path.of(arguments[1]));
+      run(arguments[0], Path.of(arguments[1]), arguments.length == 3 ? arguments[2] : null);
     } catch (Usp.UspException | IOException | LinkageError failure) {
       System.err.println(failure instanceof Usp.UspException ? failure.getMessage() : failure.toString());
       System.exit(1);

@@ -1,6 +1,8 @@
 // Streams a CSV file through an exported model that learns as it goes; prints the quantiles after every value.
-//   node forecast.js MODEL_FOLDER VALUES.csv      MODEL_FOLDER "-" is the model inside the library
-import { readFileSync, writeSync } from "node:fs";
+//   node forecast.js MODEL_FOLDER VALUES.csv [STREAM]
+// MODEL_FOLDER "-" is the model inside the library. STREAM is a file where the stream is kept: it goes on from there if the
+// file exists, and is saved there in the end.
+import { existsSync, readFileSync, writeSync } from "node:fs";
 
 /** Numbers of a line of CSV; null if it holds anything else. */
 function numbers(line) {
@@ -14,10 +16,10 @@ function print(text) {
   for (let done = 0; done < bytes.length; ) done += writeSync(1, bytes, done);
 }
 
-async function run(folder, path) {
+async function run(folder, path, kept = null) {
   const { Model } = await import("./usp.js");
   const model = new Model(folder === "-" ? null : folder);
-  const stream = model.stream();
+  const stream = model.stream(kept !== null && existsSync(kept) ? kept : null);
   const times = [];
   try {
     for (const [row, line] of readFileSync(path, "utf8").split(/\r?\n/).entries()) {
@@ -30,6 +32,7 @@ async function run(folder, path) {
       times.push(Number(process.hrtime.bigint() - start) * 1e-3);
       print(Array.from(quantiles, (q) => q.toPrecision(17)).join(",") + "\n");
     }
+    if (kept !== null) stream.save(kept);
   } finally {
     stream.dispose();
     model.dispose();
@@ -39,8 +42,8 @@ async function run(folder, path) {
   console.error(`median push latency: ${times[times.length >> 1].toFixed(1)} us`);
 }
 
-if (process.argv.length !== 4) {
-  console.error("usage: node forecast.js MODEL_FOLDER VALUES.csv");
+if (process.argv.length !== 4 && process.argv.length !== 5) {
+  console.error("usage: node forecast.js MODEL_FOLDER VALUES.csv [STREAM]");
   process.exitCode = 2;
 } else {
   run(...process.argv.slice(2)).catch((failure) => {

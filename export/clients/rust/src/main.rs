@@ -1,9 +1,11 @@
 //! Streams a CSV file through an exported model that learns as it goes; prints the quantiles after every value.
 //!
-//! `forecast MODEL_FOLDER VALUES.csv`, where MODEL_FOLDER "-" is the model inside the library this was linked to.
+//! `forecast MODEL_FOLDER VALUES.csv [STREAM]`, where MODEL_FOLDER "-" is the model inside the library this was linked to,
+//! and STREAM a file where the stream is kept: it goes on from there if the file exists, and is saved there in the end.
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -15,9 +17,12 @@ fn numbers(line: &str) -> Result<Vec<f64>, std::num::ParseFloatError> {
     line.split(',').map(|field| field.trim().parse()).collect()
 }
 
-fn run(folder: &str, path: &str) -> Result<(), Box<dyn Error>> {
+fn run(folder: &str, path: &str, kept: Option<&str>) -> Result<(), Box<dyn Error>> {
     let model = usp::Model::load(Some(folder).filter(|f| *f != "-"))?;
-    let mut stream = model.stream()?;
+    let mut stream = match kept {
+        Some(file) if Path::new(file).exists() => model.load_stream(file)?,
+        _ => model.stream()?,
+    };
     let mut times = Vec::new();
     let mut out = BufWriter::new(io::stdout().lock());
     let file = File::open(path).map_err(|e| format!("{path}: {e}"))?;
@@ -40,6 +45,9 @@ fn run(folder: &str, path: &str) -> Result<(), Box<dyn Error>> {
         writeln!(out)?;
     }
     out.flush()?;
+    if let Some(file) = kept {
+        stream.save(file)?;
+    }
     if !times.is_empty() {
         times.sort_by(f64::total_cmp);
         eprintln!("median push latency: {:.1} us", times[times.len() / 2]);
@@ -49,11 +57,11 @@ fn run(folder: &str, path: &str) -> Result<(), Box<dyn Error>> {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
-    if arguments.len() != 3 {
-        eprintln!("usage: forecast MODEL_FOLDER VALUES.csv");
+    if arguments.len() != 3 && arguments.len() != 4 {
+        eprintln!("usage: forecast MODEL_FOLDER VALUES.csv [STREAM]");
         return ExitCode::from(2);
     }
-    match run(&arguments[1], &arguments[2]) {
+    match run(&arguments[1], &arguments[2], arguments.get(3).map(String::as_str)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("{failure}");

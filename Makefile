@@ -31,6 +31,7 @@ bench: .venv/stamp       ## accuracy on the benchmark series (../shared/bench or
 	$(BIN)/python benchmarks/accuracy.py --split public $(BENCH_ARGS)
 	$(BIN)/python benchmarks/batch.py
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/export.py
 	$(BIN)/python -m benchmarks.stable
 	$(BIN)/python benchmarks/ablation.py
 	$(BIN)/python benchmarks/guide.py

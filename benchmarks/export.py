@@ -1,0 +1,163 @@
+"""Exported models beside Python: differences over learning steps, time of a step and of a row, load, size, clients.
+
+    python benchmarks/export.py [--estimator JKOPredictor] [--formats native savedmodel stablehlo onnx] [--steps 500]
+
+The model is fitted on the bundled WTI price and exported with its stream. Every format then runs the same further
+values; differences are relative to the largest number of an output. "C" is the C client of ``export/clients`` on the
+same machine: its step is what a program without Python pays, the whole of ``usp_stream_push``. Tools for the clients
+(compilers, Java, Go, Rust, Node) must be installed, as for the tests.
+"""
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import common
+from benchmarks.report import row
+
+common.one_thread()
+
+import numpy as np  # noqa: E402  (thread counts must be set before the numerical libraries start)
+
+ROWS, WIDTH = 600, 32
+
+
+def say(what: str, text: str) -> None:
+    """One line, at once."""
+    print(f"{what:<11} {text}", flush=True)
+
+
+def millis(call: Any, repeats: int = 200) -> float:
+    """Median of a call's duration in milliseconds."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times)
+
+
+def clients(
+    folder: Path, values: np.ndarray, languages: tuple[str, ...], build: Path
+) -> dict[str, tuple[np.ndarray, float]]:
+    """What the clients print for ``values``, and their median push in milliseconds."""
+    from tests.export import client_programs as programs
+
+    library = build / "libusp" / "libusp.so"
+    if not library.exists():
+        programs.run("cmake", "-S", programs.EXPORT, "-B", library.parent, "-DCMAKE_BUILD_TYPE=Release")
+        programs.run("cmake", "--build", library.parent, "--target", "usp")
+    series = build / "series.csv"
+    series.write_text("".join(f"{v!r}\n" for v in map(float, values)))
+    tensorflow = Path(str(find_spec("tensorflow").submodule_search_locations[0])) / "libtensorflow_cc.so.2"
+    environment = os.environ | {
+        "LD_LIBRARY_PATH": str(library.parent),
+        "USP_LIBRARY": str(library),
+        "USP_TENSORFLOW": str(tensorflow),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    out = {}
+    for language in languages:
+        command = programs.build(language, build / f"{language}-{folder.name}", library)
+        done = subprocess.run(
+            [str(c) for c in (*command, folder, series)], capture_output=True, text=True, env=environment, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        numbers = np.array([[float(x) for x in line.split(",")] for line in done.stdout.splitlines()])
+        micros = float(re.findall(r"([\d.]+)\s*(?:µs|us|microseconds)", done.stderr)[-1])
+        out[language] = numbers, micros / 1e3
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--estimator", default="JKOPredictor")
+    parser.add_argument("--formats", nargs="+", default=["native", "savedmodel", "stablehlo", "onnx"])
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--march", help="processors the native library is compiled for (default: every x86-64)")
+    parser.add_argument("--languages", nargs="*", default=["c", "cpp", "java", "go", "rust", "node"])
+    options = parser.parse_args()
+
+    import usp_sklearn as usp
+    from usp_sklearn.export import export_model, load_model
+    from usp_sklearn.kernels.law import LEVELS
+
+    usp.configure(cache_dir=os.environ.get("USP_BENCH_CACHE", Path(tempfile.gettempdir()) / "usp-bench-cache"))
+    prices = np.asarray(usp.datasets.load_wti(), dtype=np.float64)[: ROWS + options.steps + WIDTH]
+    seen, later = prices[: ROWS + WIDTH], prices[ROWS + WIDTH :]
+    windows = usp.SlidingWindow(width=WIDTH).fit(seen.reshape(-1, 1))
+    X, y = usp.sliding_window(seen, width=WIDTH, season=windows.season_)
+    model = common.estimator_class(options.estimator)(**windows.layout, random_state=0).fit(X, y)
+    stream = usp.Stream(model, seen, windows)
+    stream.push(later[0])  # compiles
+    stream, laws, times = usp.Stream(model, seen, windows), [], []
+    for value in later:
+        start = time.perf_counter()
+        law = stream.push(value)
+        times.append(1e3 * (time.perf_counter() - start))
+        laws.append(law.ppf(LEVELS))
+    pushed = statistics.median(times)
+    truth, rows = np.array(laws), X[-64:]
+    frozen = model.predict_quantiles(rows, LEVELS)
+    python_row = millis(lambda: model.predict_distribution(rows[:1]))
+    say("Python", f"{options.estimator}: Stream.push {pushed:.3f} ms, predict of a row {python_row:.3f} ms")
+
+    with tempfile.TemporaryDirectory() as scratch:
+        build = Path(scratch)
+        for format in options.formats:
+            start = time.perf_counter()
+            extra = {"march": options.march} if format == "native" and options.march else {}
+            folder = export_model(model, build / format, format, history=seen, windows=windows, **extra)
+            took = time.perf_counter() - start
+            size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+            start = time.perf_counter()
+            loaded = load_model(folder)
+            load = time.perf_counter() - start
+            out = loaded.predict(rows)["quantiles"]
+            apart = np.abs(out - frozen).max() / np.abs(frozen).max()
+            one = millis(lambda loaded=loaded: loaded.predict(rows[:1]))
+            say(format, f"export {took:.0f} s, {size / 1e6:.1f} MB, load in Python {1e3 * load:.1f} ms")
+            say("", f"predict: differs by {apart:.1e}; a row {one:.3f} ms")
+            if "step" not in loaded.calls:
+                continue
+            state, steps, issued = loaded.state, [], []
+            for value in later:
+                start = time.perf_counter()
+                given = loaded.step(state, [value])
+                steps.append(1e3 * (time.perf_counter() - start))
+                state = given["state"]
+                issued.append(given["quantiles"])
+            apart = np.abs(np.array(issued) - truth).max() / np.abs(truth).max()
+            print(
+                row("", f"{len(later)} learning steps: differ by {apart:.1e}; a step {statistics.median(steps):.3f} ms")
+            )
+            if format == "native":
+                library = next(folder.glob("*.so"))
+                print(row("native: a step from Python (ms)", statistics.median(steps), 0.3, 0.05))
+                print(row("native: library (MB)", library.stat().st_size / 1e6, 6, 2))
+            print(row(f"{format}: difference over learning steps", apart, 1e-9, 1e-12))
+            if format in ("native", "savedmodel"):
+                chosen = tuple(options.languages) if format == "native" else tuple(options.languages[:1])
+                for language, (numbers, step) in clients(folder, later, chosen, build).items():
+                    apart = np.abs(numbers - truth).max() / np.abs(truth).max()
+                    print(
+                        row(
+                            "",
+                            f"{language}: push {step:.3f} ms, {step / pushed:.2f} of Python's; differs by {apart:.1e}",
+                        )
+                    )
+
+
+if __name__ == "__main__":
+    main()

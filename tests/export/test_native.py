@@ -19,7 +19,7 @@ def _draw(*shape, seed):
     return np.random.default_rng(seed).normal(size=shape)
 
 
-W1, W2, DRIFT, TABLE = _draw(F, 33, seed=1), _draw(33, K, seed=2), _draw(40, seed=3), _draw(300, 70, seed=4)
+W1, W2, DRIFT, TABLE = _draw(F, 33, seed=1), _draw(33, K, seed=2), _draw(40, seed=3), _draw(132, 66, seed=4)
 SINGLE = _draw(48, 48, seed=5).astype(np.float32)
 
 
@@ -31,16 +31,18 @@ def law(window):
     h = jax.lax.while_loop(lambda v: jnp.abs(v).max() > 0.7, lambda v: 0.8 * v, h)
     q = jax.lax.cond(x[0] > 0, lambda v: v @ W2, lambda v: jnp.cos(v @ W2), h)
     order, rank = jax.lax.sort((jnp.concatenate([h, q, jnp.zeros(3)]), jnp.arange(33.0 + K + 3)), num_keys=1)
-    # A matrix product that is too large to be unrolled, and one in single precision.
-    wide = (jnp.outer(jnp.ones(64), q[0] * TABLE[:, 0]) @ TABLE).sum(axis=0)[:K]
+    # Matrix products that are too large to be unrolled, either side transposed, and one in single precision.
+    square = q[0] * TABLE[:66] + q[1] * TABLE[66:]
+    wide = (jnp.outer(jnp.ones(64), q[0] * TABLE[:, 0]) @ TABLE).sum(axis=0)[:K] / 64
+    wide = wide + (square @ square.T)[1, :K] + 0.1 * (square.T @ square)[2, :K]
     single = (SINGLE * q[1].astype(jnp.float32)) @ SINGLE.T
-    quantiles = jnp.sort(q) + 1e-6 * wide
+    quantiles = jnp.sort(q) + 1e-4 * wide
     return (
         quantiles,
         quantiles.mean(),
         order[:4],
         jax.nn.softmax(rank[:4] / 40),
-        jnp.stack([h[0], 1e-5 * wide[0], single[0, 0]]),
+        jnp.stack([h[0], 1e-4 * wide[0], single[0, 0]]),
     )
 
 

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 import skl2onnx
 from onnx import helper
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from usp_sklearn import JKOPredictor, LevyPredictor, datasets, runtime, sliding_window
@@ -135,6 +135,15 @@ def test_a_pipeline_converts_whole(levy):
     same(out["mean"], law.mean())
     single = run(skl2onnx.to_onnx(levy, X[:1].astype(np.float32)), rows.astype(np.float32))
     same(single["variable"][:, 0], levy.predict(rows), 1e-5)
+
+
+def test_a_pipeline_of_all_branches_converts_whole(model):
+    register_converters()
+    scaler = StandardScaler().fit(X[:SEEN] - 20)
+    out = run(skl2onnx.to_onnx(Pipeline([("scale", scaler), ("model", model)]), X[:1]), ROWS)
+    law = model.predict_distribution(scaler.transform(ROWS))
+    same(out["variable"][:, 0], law.median(), 1e-9)
+    same(out["quantiles"][:USUAL], law.ppf(LEVELS)[:USUAL], 1e-12)
 
 
 def test_every_predictor_is_registered():

@@ -227,14 +227,22 @@ def _signature(equation: Any, path: Array) -> list[Array] | None:
     before: list[Array] = []
     levels: list[Array] = []
     for k in range(1, len(shapes) + 1):
-        grown = steps / k
+        grown = jnp.ones(len(steps), path.dtype)
         for j, level in enumerate(before):
-            step = steps / (k - 1 - j)
-            grown = (grown + level)[..., None] * step.reshape(len(steps), *[1] * (j + 1), -1)
-        levels.append(grown.sum(0).reshape(shapes[k - 1]))
-        if k < len(shapes):
+            grown = _times(grown, steps / (k - j)) + level
+        if k == len(shapes):
+            # Nobody asks how the highest level grew.
+            levels.append(jnp.tensordot(grown, steps, (0, 0)))
+        else:
+            grown = _times(grown, steps)
+            levels.append(grown.sum(0))
             before.append(jax.lax.cumsum(grown, 0) - grown)
-    return levels
+    return [level.reshape(shape) for level, shape in zip(levels, shapes, strict=True)]
+
+
+def _times(tensors: Array, vectors: Array) -> Array:
+    """Tensor products of corresponding entries."""
+    return tensors[..., None] * vectors.reshape(len(vectors), *[1] * (tensors.ndim - 1), -1)
 
 
 def _search(equation: Any, table: Array, wanted: Array) -> list[Array] | None:

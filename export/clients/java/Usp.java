@@ -6,6 +6,7 @@ import com.sun.jna.Structure;
 import com.sun.jna.Structure.FieldOrder;
 import com.sun.jna.ptr.PointerByReference;
 import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
 import java.util.Map;
 
 /**
@@ -90,6 +91,8 @@ public final class Usp {
     }
   }
 
+  // A fence after a call keeps the collector from freeing what the call still uses.
+
   /** What is freed, held apart from the object that is cleaned so that it does not keep it alive. */
   private static final class ModelHandle implements Runnable {
     final Pointer pointer;
@@ -134,6 +137,7 @@ public final class Usp {
     public Description info() {
       Description out = new Description();
       check(usp_model_info(pointer(), out));
+      Reference.reachabilityFence(this);
       return out;
     }
 
@@ -141,6 +145,7 @@ public final class Usp {
     public double[] levels() {
       double[] out = new double[(int) info().levels];
       check(usp_model_levels(pointer(), out, out.length, null));
+      Reference.reachabilityFence(this);
       return out;
     }
 
@@ -192,11 +197,13 @@ public final class Usp {
       if (8L * values.length > y.size()) y = new Memory(8L * values.length);
       y.write(0, values, 0, values.length);
       check(usp_stream_push(pointer(), y, values.length, quantiles, width, null));
+      Reference.reachabilityFence(this);
       return quantiles.getDoubleArray(0, width);
     }
 
     public void save(String path) {
       check(usp_stream_save(pointer(), path));
+      Reference.reachabilityFence(this);
     }
 
     private Pointer pointer() {

@@ -84,7 +84,7 @@ def spell(memories: tuple[Memory, ...], unit: Array) -> Array:
         )
         if part is not None
     ]
-    return jnp.concatenate(parts)
+    return jnp.concatenate([jnp.zeros(0, unit.dtype), *parts])
 
 
 def unspell(m: Array, like: tuple[Memory, ...], unit: Array) -> tuple[Memory, ...]:
@@ -118,8 +118,9 @@ def init(p: int, r: int, dtype: jnp.dtype) -> Reading:
 
 
 def update(state: Reading, x: Array, m: Array) -> Reading:
-    """One row's features ``x`` (p,) and the memory ``m`` (r,) it met."""
-    m = jnp.clip(jnp.nan_to_num(m), -BOUND, BOUND)
+    """One row's features ``x`` (p,) and the memory ``m`` (r,) it met; a row with a feature not finite is left out."""
+    fine = jnp.isfinite(x).all()
+    x, m = jnp.where(fine, x, 0.0), jnp.where(fine, jnp.clip(jnp.nan_to_num(m), -BOUND, BOUND), 0.0)
     return Reading(
         FORGET * state.gram + x[:, None] * x,
         FORGET * state.cross + x[:, None] * m,
@@ -133,7 +134,7 @@ def solve(state: Reading) -> Coefficients:
     x, m = state.gram[0] / n, state.cross[0] / n
     gram = state.gram - n * x[:, None] * x
     cross = state.cross - n * x[:, None] * m
-    # The constant's row of both is zero but for rounding; the ridge alone would blow that up by nothing, so it is cut.
+    # The constant does not vary: its slope is rounding noise.
     slope = linalg.solve_definite(gram + RIDGE * jnp.eye(len(x), dtype=x.dtype), cross).at[0].set(0.0)
     return Coefficients(x, m, slope, REACH * jnp.sqrt(jnp.maximum(state.square / n - m * m, 0.0)))
 

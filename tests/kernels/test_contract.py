@@ -115,7 +115,7 @@ def test_a_law_rests_on_the_memory_it_is_handed(branch, program):
     np.testing.assert_allclose(branch.law(state, row, told).q, own.q, rtol=1e-9, atol=1e-9)
     larger = met._replace(**{k: 2 * v for k in ("sizes", "factors") if (v := getattr(met, k)) is not None})
     # Quartiles: the outer quantiles may be clipped.
-    grown = (np.ptp(branch.law(state, row, larger).q[:2, 8:17], axis=-1) / np.ptp(own.q[:2, 8:17], axis=-1))
+    grown = np.ptp(branch.law(state, row, larger).q[:2, 8:17], axis=-1) / np.ptp(own.q[:2, 8:17], axis=-1)
     assert (grown > 1.5).all()
     if met.chances is not None:
         calm = met._replace(chances=jnp.asarray([[1.0, 0.0]] * 2))

@@ -1,4 +1,4 @@
-"""What a row says of the members' short memory: the recursion against scikit-learn's ridge, and numbers there and back."""
+"""What a row says of the members' short memory: the recursion against scikit-learn, and numbers there and back."""
 
 import jax
 import jax.numpy as jnp

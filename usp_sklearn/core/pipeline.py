@@ -82,7 +82,8 @@ def prepare(spec: Spec, params: Params, raw: Raw) -> Prepared:
     return Prepared(local, signs, identify(raw.window, raw.width, params.cone), raw.experts)
 
 
-def _row(prepared: Prepared, stats: Statistics) -> Row:
+def standard_row(prepared: Prepared, stats: Statistics) -> Row:
+    """The row in the coordinates that every branch shares."""
     return window.standardise(prepared.local, stats, prepared.signature)
 
 
@@ -91,7 +92,7 @@ Memories = tuple[Memory | None, ...]
 
 def member_laws(spec: Spec, state: State, prepared: Prepared, met: Memories | None = None) -> tuple[Law, Array]:
     """Laws of all members but the stack (leading axis M), made safe, and which of them were usable."""
-    row, met = _row(prepared, state.stats), met or (None,) * len(spec.branches)
+    row, met = standard_row(prepared, state.stats), met or (None,) * len(spec.branches)
     each = [BRANCHES[b].law(s, row, m) for b, s, m in zip(spec.branches, state.branches, met, strict=True)]
     if prepared.experts is not None:
         each.append(laws.continued(prepared.experts, laws.INDEX_OTHERS))
@@ -121,7 +122,7 @@ def law_of(
     if spec.stack:
         members, alive = orchestrator.stacked(state.orchestrator, members, alive, prepared.local.last)
         # The stack extrapolates too: its widths are those of the members' mean law, which one of them can collapse.
-        members = members._replace(q=jnp.clip(members.q, *_reach(state, _row(prepared, state.stats))))
+        members = members._replace(q=jnp.clip(members.q, *_reach(state, standard_row(prepared, state.stats))))
     emergency = orchestrator.emergency(params, state.orchestrator, prepared.identification)
     issued, calibrated, weights = orchestrator.combine(
         spec,
@@ -137,7 +138,7 @@ def law_of(
 
 
 def _memo(spec: Spec, state: State, prepared: Prepared) -> Any:
-    row = _row(prepared, state.stats)
+    row = standard_row(prepared, state.stats)
     return tuple(BRANCHES[b].memo(s, row) for b, s in zip(spec.branches, state.branches, strict=True))
 
 
@@ -170,7 +171,7 @@ def stored(spec: Spec, state: State, ahead: Array | int = 0) -> Pending:
 def learn(spec: Spec, params: Params, state: State, y: Array, ahead: Array | int = 0) -> tuple[State, Telemetry]:
     """The outcome of the law stored ``ahead`` after the oldest: score it, move the weights, teach the members."""
     prepared, members, alive, issued, calibrated, echo, memo, *_ = stored(spec, state, ahead)
-    row, memos = _row(prepared, state.stats), [None] * len(spec.branches) if memo is None else memo
+    row, memos = standard_row(prepared, state.stats), [None] * len(spec.branches) if memo is None else memo
     each = zip(spec.branches, state.branches, memos, strict=True)
     branches = tuple(BRANCHES[b].update(s, row, y, m)[0] for b, s, m in each)
     stats = window.learn(state.stats, prepared.local)
@@ -238,7 +239,9 @@ def step(
         state,
     )
     # A condition of its own: what it computes is not fused with the law, whose last bits stay the same.
-    seen = jax.lax.cond(issues, lambda s: detached.learn(spec, s, _row(row, s.stats)), lambda s: s.reading, state)
+    seen = jax.lax.cond(
+        issues, lambda s: detached.learn(spec, s, standard_row(row, s.stats)), lambda s: s.reading, state
+    )
     return state._replace(reading=seen), Output(law, record)
 
 
@@ -251,7 +254,7 @@ def predict(spec: Spec, params: Params, state: State, raw: Raw) -> Issued:
 def law_anywhere(spec: Spec, params: Params, state: State, raw: Raw) -> Issued:
     """The law of one row, which need not be the one that comes next; if it is, that of :func:`law_of`."""
     prepared = prepare(spec, params, raw)
-    state, met = detached.meet(spec, state, prepared.local, _row(prepared, state.stats), raw.width)
+    state, met = detached.meet(spec, state, prepared.local, standard_row(prepared, state.stats), raw.width)
     return law_of(spec, params, state, prepared, met)[2]
 
 
@@ -264,7 +267,7 @@ def train(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Arra
     """
     stats = window.measure(raw, y, mask, ahead)
     prepared = jax.vmap(partial(prepare, spec, params))(raw)
-    rows = jax.vmap(_row, in_axes=(0, None))(prepared, stats)
+    rows = jax.vmap(standard_row, in_axes=(0, None))(prepared, stats)
     keys = jax.random.split(key, (len(spec.branches), 2))
     branches = tuple(
         BRANCHES[b].fit(BRANCHES[b].init(spec.of(b), k[0]), rows, y, mask, k[1])[0]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from usp_sklearn.kernels import signature, window
+from usp_sklearn.kernels import reading, signature, window
 from usp_sklearn.kernels.contract import Config
 from usp_sklearn.kernels.law import N_LEVELS
 from usp_sklearn.kernels.registry import BRANCHES
@@ -97,7 +97,27 @@ def test_law_and_update_stay_inside_xla(branch):
     row = jax.tree.map(lambda x: x[0], rows)
 
     def step(state, row, target):
-        return branch.law(state, row), branch.update(state, row, target)
+        met = branch.recall(state, row)
+        return branch.law(state, row), branch.law(state, row, met), branch.update(state, row, target)
 
     text = jax.jit(step).lower(state, row, targets[0]).as_text().lower()
     assert not [word for word in FORBIDDEN if word in text]
+
+
+def test_a_law_rests_on_the_memory_it_is_handed(branch, program):
+    """Its own memory changes nothing; sizes and factors twice as large widen every law that has one."""
+    rows, targets, mask = _rows(_series("walk"))
+    state = program(rows, targets, mask)[0]
+    row = jax.tree.map(lambda x: x[-1], rows)
+    met, own = branch.recall(state, row), branch.law(state, row)
+    np.testing.assert_array_equal(branch.law(state, row, met).q, own.q)
+    told = reading.unspell(reading.spell((met,), row.scale), (met,), row.scale)[0]
+    np.testing.assert_allclose(branch.law(state, row, told).q, own.q, rtol=1e-9, atol=1e-9)
+    larger = met._replace(**{k: 2 * v for k in ("sizes", "factors") if (v := getattr(met, k)) is not None})
+    # Quartiles: the outer quantiles may be clipped.
+    grown = np.ptp(branch.law(state, row, larger).q[:2, 8:17], axis=-1) / np.ptp(own.q[:2, 8:17], axis=-1)
+    assert (grown > 1.5).all()
+    if met.chances is not None:
+        calm = met._replace(chances=jnp.asarray([[1.0, 0.0]] * 2))
+        wild = met._replace(chances=jnp.asarray([[0.0, 1.0]] * 2))
+        assert np.abs(branch.law(state, row, calm).q - branch.law(state, row, wild).q)[2:].max() > 0.1

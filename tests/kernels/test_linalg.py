@@ -1,4 +1,4 @@
-"""The scan-based tridiagonal solver against SciPy's banded LAPACK and dense NumPy."""
+"""The scan-based tridiagonal solver and the elimination against SciPy's banded LAPACK and dense NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.linalg import solve_banded
 
-from usp_sklearn.kernels.linalg import thomas, tridiagonal_product
+from usp_sklearn.kernels.linalg import solve_definite, thomas, tridiagonal_product
 
 
 def _dominant(n, seed):
@@ -53,8 +53,19 @@ def test_m_matrix_keeps_sign_and_mass():
     np.testing.assert_allclose(x.sum(), 1.0, atol=1e-12)
 
 
+@pytest.mark.parametrize("n", [1, 5, 80])
+def test_elimination_of_definite_systems(n):
+    rng = np.random.default_rng(n)
+    half = rng.normal(size=(n, 2 * n))
+    a, b = half @ half.T + 0.1 * np.eye(n), rng.normal(size=(n, 3))
+    got = jax.jit(solve_definite)(jnp.asarray(a), jnp.asarray(b))
+    np.testing.assert_allclose(got, np.linalg.solve(a, b), rtol=1e-9, atol=1e-11)
+
+
 def test_no_custom_calls_in_the_graph():
     spec = jax.ShapeDtypeStruct((16,), jnp.float64)
+    square, columns = jax.ShapeDtypeStruct((16, 16), jnp.float64), jax.ShapeDtypeStruct((16, 2), jnp.float64)
+    assert "custom_call" not in jax.jit(solve_definite).lower(square, columns).as_text()
     text = jax.jit(thomas).lower(spec, spec, spec, spec).as_text()
     assert "custom_call" not in text
     assert "fft" not in text

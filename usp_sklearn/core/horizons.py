@@ -32,7 +32,7 @@ class Ladder(NamedTuple):
         return self.horizons.pending
 
 
-_STATE: Any = State(0, 0, 0, Pending(0, 0, 0, 0, 0, 0, 0, None, None))
+_STATE: Any = State(0, 0, 0, Pending(0, 0, 0, 0, 0, 0, 0, None, None), 0)
 _RAW: Any = Raw(None, 0, None, None, 0)
 _ROWS: Any = Raw(None, 1, None, None, 1)
 
@@ -87,9 +87,5 @@ def _join(spec: Spec, state: Ladder, y: Array, ahead: Array) -> Copula:
 @partial(jax.jit, static_argnums=0)
 def predict(spec: Spec, params: Params, state: Ladder, raw: Raw) -> Issued:
     """Laws (n, H) for independent rows from a frozen state."""
-
-    def one(horizon: State, row: Raw) -> Issued:
-        return pipeline.law_of(spec, params, horizon, pipeline.prepare(spec, params, row))[2]
-
-    every = jax.vmap(one, in_axes=(_STATE, _RAW))
+    every = jax.vmap(partial(pipeline.law_anywhere, spec, params), in_axes=(_STATE, _RAW))
     return jax.vmap(lambda row: every(state.horizons, row))(raw)

@@ -4,7 +4,7 @@ Everything here is diagnostic or weighting state; members' own states live in th
 alarms come from stored laws only.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +17,8 @@ from ..kernels.contract import Row
 from ..kernels.law import LEVELS, MEDIAN, Law
 from . import calibration, cusum, flows, stack
 from .identification import Identification
+from .spec import STACK, Spec
 from .telemetry import BRANCH_ORDER, Telemetry
-
-if TYPE_CHECKING:
-    from .pipeline import Spec
 
 LOW80, HIGH80 = int(np.searchsorted(LEVELS, 0.1)), int(np.searchsorted(LEVELS, 0.9))
 FROZEN_RUN = 5
@@ -29,8 +27,6 @@ PATIENCE = 50
 OUTLIER_SIGMAS = 20.0
 EMERGENCY = {"off": 0.0, "tilt": 1.0, "force": 2.0}
 TILT = 3.0
-EXPERTS, STACK = "E", "S"
-"""Names that stand for a branch where members come from outside, and where one is made of all others."""
 COVERAGE_RATE = 0.01
 
 
@@ -75,18 +71,18 @@ def params(**values: Any) -> Params:
     return Params(**{k: np.float64(v) for k, v in values.items()})
 
 
-def _prior(spec: "Spec") -> np.ndarray:
+def _prior(spec: Spec) -> np.ndarray:
     """Equal mass for every branch, shared equally among its members; experts and the stack count as one each."""
     names = [b for b, _ in spec.members]
     return np.array([1 / (len(set(names)) * names.count(b)) for b in names])
 
 
-def _membership(spec: "Spec") -> np.ndarray:
+def _membership(spec: Spec) -> np.ndarray:
     """(4, M) incidence of members in branches A–D."""
     return np.array([[float(b == name) for b, _ in spec.members] for name in BRANCH_ORDER])
 
 
-def init(spec: "Spec", params: Params, rows: Row, y: Array, mask: Array) -> Orchestrator:
+def init(spec: Spec, params: Params, rows: Row, y: Array, mask: Array) -> Orchestrator:
     """Prior weights; residual scale and share of ties from the training rows."""
     dtype = y.dtype
     real = mask.astype(dtype)
@@ -115,13 +111,13 @@ def init(spec: "Spec", params: Params, rows: Row, y: Array, mask: Array) -> Orch
     )
 
 
-def _by_branch(spec: "Spec", weights: Array) -> Array:
+def _by_branch(spec: Spec, weights: Array) -> Array:
     """(4,) weights of the branches from those of the members (M,); the stack's is its members' in proportion."""
     inside = np.array([float(b != STACK) for b, _ in spec.members])
     return jnp.asarray(_membership(spec), weights.dtype) @ weights / jnp.maximum(inside @ weights, 1e-12)
 
 
-def awake(spec: "Spec", state: Orchestrator) -> Array:
+def awake(spec: Spec, state: Orchestrator) -> Array:
     """(M,) False for the DGM law while it has collapsed for long; the stack is not among them."""
     asleep = jnp.asarray([name == "dgm" for branch, name in spec.members if branch != STACK])
     return ~(asleep & (state.collapse > PATIENCE))
@@ -140,6 +136,17 @@ def stacked(state: Orchestrator, members: Law, alive: Array, last: Array) -> tup
     return both, jnp.append(alive, fine)
 
 
+def detached(spec: Spec, state: Orchestrator, near: Array) -> Orchestrator:
+    """State for a row that does not come next, unless ``near``.
+
+    Weights follow the newest losses: they lie half way, in logarithms, to equal ones. The stack sleeps: its regression
+    rests on the newest errors.
+    """
+    mass = jnp.sqrt(state.flow.mass)
+    mass = mass.at[-1].set(0.0) if spec.stack else mass
+    return state._replace(flow=state.flow._replace(mass=jnp.where(near, state.flow.mass, mass)))
+
+
 def emergency(params: Params, state: Orchestrator, identification: Identification) -> Array:
     """Hysteresis on the Hölder exponent: enter one standard error below the threshold, leave above it."""
     h, se = identification.holder, identification.holder_se
@@ -147,7 +154,7 @@ def emergency(params: Params, state: Orchestrator, identification: Identificatio
 
 
 def combine(
-    spec: "Spec",
+    spec: Spec,
     params: Params,
     state: Orchestrator,
     members: Law,
@@ -182,7 +189,7 @@ def remember(state: Orchestrator, alarm: Array, weights: Array) -> Orchestrator:
 
 
 def learn(
-    spec: "Spec",
+    spec: Spec,
     params: Params,
     state: Orchestrator,
     members: Law,

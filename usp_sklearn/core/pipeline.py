@@ -15,44 +15,16 @@ from jax import Array
 
 from ..kernels import law as laws
 from ..kernels import signature, window
-from ..kernels.contract import Config, Row
+from ..kernels.contract import Memory, Row
 from ..kernels.law import Law
+from ..kernels.reading import Reading
 from ..kernels.registry import BRANCHES
 from ..kernels.window import Local, Raw, Statistics
-from . import orchestrator, stack
+from . import detached, orchestrator, stack
 from .identification import Identification, identify
-from .orchestrator import EXPERTS, STACK, Orchestrator, Params
+from .orchestrator import Orchestrator, Params
+from .spec import Spec
 from .telemetry import Telemetry
-
-
-class Spec(NamedTuple):
-    """Everything that shapes a compiled program; hyper-parameters are not here, they are arrays in Params."""
-
-    config: Config
-    own: tuple[tuple[str, str], ...]
-    """(branch, member) names of the members that take part, in the registry's order"""
-    queue: int
-    geometry: str
-    pooling: str
-    experts: int = 0
-    """members whose quantiles come with the rows"""
-    stack: bool = False
-    """whether a regression on all others is one member more"""
-
-    @property
-    def branches(self) -> tuple[str, ...]:
-        """Branches that take part, in order."""
-        return tuple(dict.fromkeys(b for b, _ in self.own))
-
-    @property
-    def members(self) -> tuple[tuple[str, str], ...]:
-        """(branch, member) names in the order of the stacked laws: branches' own, experts, the stack."""
-        experts = tuple((EXPERTS, str(i)) for i in range(self.experts))
-        return self.own + experts + (((STACK, STACK),) if self.stack else ())
-
-    def of(self, branch: str) -> Config:
-        """What ``branch`` is made for."""
-        return self.config._replace(members=tuple(m for b, m in self.own if b == branch))
 
 
 class Prepared(NamedTuple):
@@ -81,12 +53,13 @@ class Pending(NamedTuple):
 
 
 class State(NamedTuple):
-    """The whole model: branch states, series statistics, weights and diagnostics, stored laws."""
+    """The whole model: branch states, series statistics, weights, diagnostics, stored laws, what rows say of memory."""
 
     branches: tuple[Any, ...]
     stats: Statistics
     orchestrator: Orchestrator
     pending: Pending
+    reading: Reading
 
 
 class Issued(NamedTuple):
@@ -110,14 +83,18 @@ def prepare(spec: Spec, params: Params, raw: Raw) -> Prepared:
     return Prepared(local, signs, identify(raw.window, raw.width, params.cone), raw.experts)
 
 
-def _row(prepared: Prepared, stats: Statistics) -> Row:
+def standard_row(prepared: Prepared, stats: Statistics) -> Row:
+    """The row in the coordinates that every branch shares."""
     return window.standardise(prepared.local, stats, prepared.signature)
 
 
-def member_laws(spec: Spec, state: State, prepared: Prepared) -> tuple[Law, Array]:
+Memories = tuple[Memory | None, ...]
+
+
+def member_laws(spec: Spec, state: State, prepared: Prepared, met: Memories | None = None) -> tuple[Law, Array]:
     """Laws of all members but the stack (leading axis M), made safe, and which of them were usable."""
-    row = _row(prepared, state.stats)
-    each = [BRANCHES[b].law(s, row) for b, s in zip(spec.branches, state.branches, strict=True)]
+    row, met = standard_row(prepared, state.stats), met or (None,) * len(spec.branches)
+    each = [BRANCHES[b].law(s, row, m) for b, s, m in zip(spec.branches, state.branches, met, strict=True)]
     if prepared.experts is not None:
         each.append(laws.continued(prepared.experts, laws.INDEX_OTHERS))
     stacked = jax.tree.map(lambda *x: jnp.concatenate(x), *each)
@@ -134,14 +111,19 @@ def _reach(state: State, row: Row) -> tuple[Array, Array]:
     return low - margin, high + margin
 
 
-def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tuple[Law, Array, Issued]:
-    """Members' laws, which of them take part, and the law issued for one row; state is not changed."""
-    members, usable = member_laws(spec, state, prepared)
+def law_of(
+    spec: Spec, params: Params, state: State, prepared: Prepared, met: Memories | None = None
+) -> tuple[Law, Array, Issued]:
+    """Members' laws, which of them take part, and the law issued for one row; state is not changed.
+
+    ``met`` are the branches' short memories that the row meets, unless they are the state's own.
+    """
+    members, usable = member_laws(spec, state, prepared, met)
     alive = usable & orchestrator.awake(spec, state.orchestrator)
     if spec.stack:
         members, alive = orchestrator.stacked(state.orchestrator, members, alive, prepared.local.last)
         # The stack extrapolates too: its widths are those of the members' mean law, which one of them can collapse.
-        members = members._replace(q=jnp.clip(members.q, *_reach(state, _row(prepared, state.stats))))
+        members = members._replace(q=jnp.clip(members.q, *_reach(state, standard_row(prepared, state.stats))))
     emergency = orchestrator.emergency(params, state.orchestrator, prepared.identification)
     issued, calibrated, weights = orchestrator.combine(
         spec,
@@ -157,7 +139,7 @@ def law_of(spec: Spec, params: Params, state: State, prepared: Prepared) -> tupl
 
 
 def _memo(spec: Spec, state: State, prepared: Prepared) -> Any:
-    row = _row(prepared, state.stats)
+    row = standard_row(prepared, state.stats)
     return tuple(BRANCHES[b].memo(s, row) for b, s in zip(spec.branches, state.branches, strict=True))
 
 
@@ -190,7 +172,7 @@ def stored(spec: Spec, state: State, ahead: Array | int = 0) -> Pending:
 def learn(spec: Spec, params: Params, state: State, y: Array, ahead: Array | int = 0) -> tuple[State, Telemetry]:
     """The outcome of the law stored ``ahead`` after the oldest: score it, move the weights, teach the members."""
     prepared, members, alive, issued, calibrated, echo, memo, *_ = stored(spec, state, ahead)
-    row, memos = _row(prepared, state.stats), [None] * len(spec.branches) if memo is None else memo
+    row, memos = standard_row(prepared, state.stats), [None] * len(spec.branches) if memo is None else memo
     each = zip(spec.branches, state.branches, memos, strict=True)
     branches = tuple(BRANCHES[b].update(s, row, y, m)[0] for b, s, m in each)
     stats = window.learn(state.stats, prepared.local)
@@ -200,7 +182,7 @@ def learn(spec: Spec, params: Params, state: State, y: Array, ahead: Array | int
         branches,
     )  # fmt: skip
     pending = state.pending._replace(tail=state.pending.tail + 1)
-    return State(branches, stats, status, pending), record
+    return State(branches, stats, status, pending, state.reading), record
 
 
 class Output(NamedTuple):
@@ -257,13 +239,24 @@ def step(
         lambda s: (s, jax.tree.map(lambda ring: ring[0], s.pending.issued)),
         state,
     )
-    return state, Output(law, record)
+    # A condition of its own: what it computes is not fused with the law, whose last bits stay the same.
+    seen = jax.lax.cond(
+        issues, lambda s: detached.learn(spec, s, standard_row(row, s.stats)), lambda s: s.reading, state
+    )
+    return state._replace(reading=seen), Output(law, record)
 
 
 @partial(jax.jit, static_argnums=0)
 def predict(spec: Spec, params: Params, state: State, raw: Raw) -> Issued:
     """Laws for independent rows (leading axis a bucket) from a frozen state."""
-    return jax.vmap(lambda r: law_of(spec, params, state, prepare(spec, params, r))[2])(raw)
+    return jax.vmap(partial(law_anywhere, spec, params, state))(raw)
+
+
+def law_anywhere(spec: Spec, params: Params, state: State, raw: Raw) -> Issued:
+    """The law of one row, which need not be the one that comes next; if it is, that of :func:`law_of`."""
+    prepared = prepare(spec, params, raw)
+    state, met = detached.meet(spec, state, prepared.local, standard_row(prepared, state.stats), raw.width)
+    return law_of(spec, params, state, prepared, met)[2]
 
 
 def train(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array, ahead: Array) -> State:
@@ -275,7 +268,7 @@ def train(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Arra
     """
     stats = window.measure(raw, y, mask, ahead)
     prepared = jax.vmap(partial(prepare, spec, params))(raw)
-    rows = jax.vmap(_row, in_axes=(0, None))(prepared, stats)
+    rows = jax.vmap(standard_row, in_axes=(0, None))(prepared, stats)
     keys = jax.random.split(key, (len(spec.branches), 2))
     branches = tuple(
         BRANCHES[b].fit(BRANCHES[b].init(spec.of(b), k[0]), rows, y, mask, k[1])[0]
@@ -290,7 +283,8 @@ def train(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Arra
     alive = jnp.ones((spec.queue, m), bool)
     echo = jnp.zeros((spec.queue, stack.N_ERRORS if spec.stack else 0), raw.window.dtype)
     pending = Pending(one, members, alive, empty, empty.q, echo, None, zero, zero)
-    state = State(branches, stats, status, pending)
+    seen = detached.begin(spec, branches, jax.tree.map(lambda x: x[0], rows), stats.roughness)
+    state = State(branches, stats, status, pending, seen)
     if spec.queue > 1:
         first = jax.tree.map(lambda x: x[0], prepared)
         blank = jax.tree.map(lambda x: jnp.zeros((spec.queue, *x.shape), x.dtype), _memo(spec, state, first))

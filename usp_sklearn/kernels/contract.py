@@ -3,9 +3,12 @@
     init(config, key)                    -> State            config: Config, key: PRNG key
     fit(state, rows, targets, mask, key) -> State, Info      rows: Row with a leading axis, mask (n,): which are real
     update(state, row, target, memo)     -> State, Info      one step, constant cost
-    memo(state, row)                     -> pytree           what of the fast-moving state the law of the row rests on
-    law(state, row)                      -> Law              one law per member, leading axis = members
+    recall(state, row)                   -> Memory           the short memory that the law of the row rests on
+    law(state, row, memory)              -> Law              one law per member, leading axis = members
+    memo(state, row)                     -> pytree           what learning from the row's outcome needs of the past
 
+A row that does not come next finds a memory of other times in the state: what else is known of it can then be handed
+to ``law``; without (None) it is the state's own, ``recall(state, row)``.
 An outcome h > 1 steps ahead comes when the state has moved on, on errors that overlap with the one to be learned: what
 the law was made with is then stored beside it as its memo. Without one (None), the state is still that of the law.
 All are pure functions over pytrees of arrays: they never raise, log or call back.
@@ -64,6 +67,19 @@ class Row(NamedTuple):
         return self.scale if self.reach is None else self.scale * self.reach
 
 
+class Memory(NamedTuple):
+    """Short memory of a branch: what the newest outcomes left in its state, and the next will change. None: no such."""
+
+    sizes: Array | None = None
+    """(a,) > 0, of the errors to come, units of the series"""
+    factors: Array | None = None
+    """(b,) > 0, without unit"""
+    chances: Array | None = None
+    """(c, 2) of the two hidden regimes"""
+    values: Array | None = None
+    """(d,) any numbers without unit"""
+
+
 class Info(NamedTuple):
     """What happened inside: status (0 = fine, see Status), iterations used, residual reached."""
 
@@ -87,14 +103,15 @@ def fine(like: Array) -> Info:
 
 
 class Branch(NamedTuple):
-    """One branch: its name, its members' names and the four functions of the contract."""
+    """One branch: its name, its members' names and the functions of the contract."""
 
     name: str
     members: tuple[str, ...]
     init: Callable[[Config, Array], Any]
     fit: Callable[[Any, Row, Array, Array, Array], tuple[Any, Info]]
     update: Callable[..., tuple[Any, Info]]
-    law: Callable[[Any, Row], Law]
+    recall: Callable[[Any, Row], Memory]
+    law: Callable[..., Law]
     memo: Callable[[Any, Row], Any]
 
     def chosen(self, config: Config) -> tuple[str, ...]:

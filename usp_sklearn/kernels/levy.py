@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from . import empirical, linear, lockstep, scale, stable
-from .contract import Branch, Config, Info, Row, fine
+from .contract import Branch, Config, Info, Memory, Row, fine
 from .law import INDEX_MAX, INDEX_MIN, Law, affine
 from .linear import Linear
 from .regression import Tuning, overlapping
@@ -101,11 +101,16 @@ def update(state: Levy, row: Row, target: Array, memo: scale.Memo | None = None)
     return state._replace(members=members, innovation=innovation, steps=state.steps + 1), fine(target)
 
 
-def law(state: Levy, row: Row) -> Law:
+def recall(state: Levy, row: Row) -> Memory:
+    """Sizes of the members' next errors."""
+    return Memory(sizes=jax.vmap(scale.predict, in_axes=(0, None))(state.members.scale, row))
+
+
+def law(state: Levy, row: Row, memory: Memory | None = None) -> Law:
     """One law per member, leading axis m."""
     x = state.allowed * features(row)
     loc, size = jax.vmap(linear.predict, in_axes=(0, 0, None))(state.members, x, row)
-    return affine(state.innovation, loc, size)
+    return affine(state.innovation, loc, size if memory is None else memory.sizes)
 
 
-branch = Branch("A", MEMBERS, init, fit, update, law, memo)
+branch = Branch("A", MEMBERS, init, fit, update, recall, law, memo)

@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from . import empirical, linear, lockstep, logsignature, replay, scale
-from .contract import Branch, Config, Info, Row, fine
+from .contract import Branch, Config, Info, Memory, Row, fine
 from .law import Law, affine, from_quantiles
 from .lifts import lift
 from .linear import Linear
@@ -185,9 +185,16 @@ def update(
     return new, fine(target)
 
 
-def law(state: Signature, row: Row) -> Law:
+def recall(state: Signature, row: Row) -> Memory:
+    """Size of the ridge's next error, and its last errors, which the net sees."""
+    return Memory(sizes=scale.predict(state.member.scale, row)[None], values=state.echo)
+
+
+def law(state: Signature, row: Row, memory: Memory | None = None) -> Law:
     """One law per member, leading axis m."""
     loc, size = linear.predict(state.member, features(state, row), row)
+    if memory is not None and memory.sizes is not None:
+        size, state = memory.sizes[0], state._replace(echo=memory.values)
     base = state.innovation
     q = base.q[None]
     if state.net is not None:
@@ -197,4 +204,4 @@ def law(state: Signature, row: Row) -> Law:
     return affine(Law(q, *tails), loc, size)
 
 
-branch = Branch("D", MEMBERS, init, fit, update, law, memo)
+branch = Branch("D", MEMBERS, init, fit, update, recall, law, memo)

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..contract import Branch, Config, Info, Row, Status
+from ..contract import Branch, Config, Info, Memory, Row, Status
 from ..law import Law
 from ..window import AVERAGES
-from . import diffusion, level, memory, regimes
+from . import diffusion, level, memory, regimes, volatility
 from .anchor import Anchor, anchored, settle, unknown, within
 from .diffusion import Diffusion
 from .level import Level
@@ -87,16 +87,25 @@ def update(
     return state, _info(state, 1, monitor(state).ratio)
 
 
-def law(state: State, row: Row) -> Law:
-    """One law per member, leading axis m, in the order of ``branch.members``."""
+def recall(state: State, row: Row) -> Memory:
+    """Local volatilities of the diffusion's and the kernel's residuals, probabilities of the hidden regimes."""
+    local = [volatility.level(part.vol) for part in (state.diffusion, state.level) if part is not None]
+    chances = None if state.regimes is None else state.regimes.filtered
+    return Memory(factors=jnp.stack(local) if local else None, chances=chances)
+
+
+def law(state: State, row: Row, met: Memory | None = None) -> Law:
+    """One law per member, leading axis m, in the order of ``branch.members``; ``met`` is the memory the row meets."""
     anchor = anchored(state.anchor, row)
+    met = recall(state, row) if met is None else met
+    local = iter(() if met.factors is None else met.factors)
     each = [
-        jax.tree.map(lambda x: x[None], one(part, anchor, row))
+        jax.tree.map(lambda x: x[None], one(part, anchor, row, next(local)))
         for one, part in ((diffusion.law, state.diffusion), (level.law, state.level))
         if part is not None
     ]
     if state.regimes is not None:
-        each.append(regimes.law(state.regimes, anchor, row))
+        each.append(regimes.law(state.regimes._replace(filtered=met.chances), anchor, row))
     every = jax.tree.map(lambda *parts: jnp.concatenate(parts), *each)
     return every._replace(q=within(anchor, row, every.q))
 
@@ -109,4 +118,4 @@ def monitor(state: State) -> Watch:
     return Watch(0 * one, one, jnp.zeros((), bool))
 
 
-branch = Branch("B", MEMBERS, init, fit, update, law, memo)
+branch = Branch("B", MEMBERS, init, fit, update, recall, law, memo)

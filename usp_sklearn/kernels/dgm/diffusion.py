@@ -163,8 +163,8 @@ def look(trainer: Trainer, field: Field) -> Watch:
     return watch(v.reshape(-1), jnp.where(x <= k, 1.0, 0.0).astype(v.dtype).reshape(-1))
 
 
-def law(state: Diffusion, anchor: Anchor, row: Row) -> Law:
-    """Invert V at the residual law's quantiles: quantiles of y_{t+h} in the series' units."""
+def law(state: Diffusion, anchor: Anchor, row: Row, v: Array) -> Law:
+    """Invert V at the residual law's quantiles, ``v`` () times as wide: quantiles of y_{t+h} in the series' units."""
     x, _ = _place(anchor, row.last, row.last)
     _, sigma = state.field(x)
     mean, var = kolmogorov.flow(state.field, 1.0, x)
@@ -174,7 +174,7 @@ def law(state: Diffusion, anchor: Anchor, row: Row) -> Law:
     half = _GRID.shape[0] // 2
     g = jnp.concatenate([jax.lax.cummin(g[: half + 1], reverse=True)[:-1], jax.lax.cummax(g[half:])])
     weights = buffers.recency(state.residuals, HALF_LIFE)
-    wanted = buffers.shrunk(state.residuals, weights, buffers.NORMAL) * volatility.level(state.vol)
+    wanted = buffers.shrunk(state.residuals, weights, buffers.NORMAL) * v
     wanted = wanted + jnp.clip(state.memory.weights @ memory.inputs(row), -5.0, 5.0)
     right = jnp.clip((g < wanted[:, None]).sum(-1), 1, g.shape[0] - 1)
     rise = jnp.maximum(g[right] - g[right - 1], 1e-6)

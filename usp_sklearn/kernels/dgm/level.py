@@ -91,13 +91,13 @@ def fit(state: Level, anchor: Anchor, rows: Row, targets: Array, mask: Array) ->
     return jax.lax.scan(walk, state, (rows, targets, mask))[0]
 
 
-def law(state: Level, anchor: Anchor, row: Row) -> Law:
-    """Quantiles of y_{t+h} in the series' units."""
+def law(state: Level, anchor: Anchor, row: Row, v: Array) -> Law:
+    """Quantiles of y_{t+h} in the series' units; ``v`` () is the local volatility."""
     x, f, g = _features(anchor, row)
     recent = buffers.recency(state.residuals, HALF_LIFE)
     pooled = buffers.shrunk(state.residuals, recent, buffers.NORMAL)
     d = (x - state.residuals.mark) / BANDWIDTH
     u = buffers.shrunk(state.residuals, recent * (jnp.exp(-0.5 * d * d) + 1e-3), pooled)
-    spread = jnp.exp(g @ state.shape) * volatility.level(state.vol)
+    spread = jnp.exp(g @ state.shape) * v
     q = jax.lax.cummax(row.last + row.unit * (f @ state.weights + spread * u))
     return continued(q, TAIL_INDEX)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .. import empirical, lockstep
-from ..contract import Branch, Config, Info, Row, Status, fine
+from ..contract import Branch, Config, Info, Memory, Row, Status, fine
 from ..empirical import Empirical
 from ..law import EDGE, LEVELS, Law
 from ..law import affine as affine_law
@@ -242,15 +242,21 @@ def update(state: JumpDiffusion, row: Row, target: Array, memo: Filter | None = 
     return state, Info(status, jnp.ones((), jnp.int32), jnp.abs(z[0]))
 
 
-def law(state: JumpDiffusion, row: Row) -> Law:
+def recall(state: JumpDiffusion, row: Row) -> Memory:
+    """σ_t of both members."""
+    return Memory(sizes=_view(state, row).sigma)
+
+
+def law(state: JumpDiffusion, row: Row, memory: Memory | None = None) -> Law:
     """One law per member, leading axis m."""
     view = _view(state, row)
+    sigma = view.sigma if memory is None or memory.sizes is None else memory.sizes
     each = [
-        affine_law(part[1], view.loc[i], view.sigma[i])
+        affine_law(part[1], view.loc[i], sigma[i])
         for i, part in enumerate((state.jumps, state.errors))
         if part is not None
     ]
     return jax.tree.map(lambda *x: jnp.stack(x), *each)
 
 
-branch = Branch("C", MEMBERS, init, fit, update, law, memo)
+branch = Branch("C", MEMBERS, init, fit, update, recall, law, memo)

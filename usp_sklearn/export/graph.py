@@ -136,7 +136,7 @@ class Model(NamedTuple):
 
     def raw(self, x: Array) -> Any:
         """Columns of the row ``x`` (F,), as the core takes them."""
-        x = x if self.slope is None else x * self.slope + self.shift
+        x = x if self.slope is None or self.shift is None else x * self.slope + self.shift
         return jax.tree.map(lambda v: v[0], engine.raw(self.engine.shape.layout, x[None], 1, xp=jnp))
 
 

@@ -42,7 +42,7 @@ def write(graph: Graph, folder: Path) -> dict[str, Any]:
 def load(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """Functions over NumPy arrays, by signature. Nothing but jax is needed to run them."""
     return {
-        name: _callable(jax.export.deserialize((folder / f"{name}.bin").read_bytes()))
+        name: _callable(jax.export.deserialize(bytearray((folder / f"{name}.bin").read_bytes())))
         for name in manifest["signatures"]
     }
 

@@ -93,15 +93,15 @@ def scaling(window: Array, width: Array | int) -> Scaling:
     width = jnp.asarray(width, dtype)
     age = jnp.arange(n - 1, -1, -1)
     real = age < width
-    centred = jnp.where(real, window - window[-1], 0.0)
-    top = jnp.abs(centred).max()
-    centred = centred / jnp.where(top > 0, top, 1.0)
+    top = jnp.where(real, jnp.abs(window - window[-1]), 0.0).max()
     fade = jnp.exp2(-4.0 * age / jnp.maximum(width, 1.0))
     # One gather for all lags: unrolled slices compile several times slower.
     lags = jnp.asarray(constants.lags)[:, None]
     back = jnp.arange(n) - lags
     seen = (back >= 0) & (age + lags < width)
-    size = jnp.where(seen, jnp.abs(centred - centred[jnp.maximum(back, 0)]), 0.0)
+    # Differences first: those of tied values are zero then, on every runtime.
+    size = jnp.abs(window - window[jnp.maximum(back, 0)]) / jnp.where(top > 0, top, 1.0)
+    size = jnp.where(seen, size, 0.0)
     even = seen / jnp.maximum(seen.sum(1, keepdims=True), 1)
     late = jnp.where(seen, fade, 0.0)
     late = late / jnp.maximum(late.sum(1, keepdims=True), 1e-12)

@@ -101,6 +101,7 @@ def main() -> None:
     model = common.estimator_class(options.estimator)(**windows.layout, random_state=0).fit(X, y)
     stream = usp.Stream(model, seen, windows)
     stream.push(later[0])  # compiles
+    start = usp.Stream(model, seen, windows)
     stream, laws, times = usp.Stream(model, seen, windows), [], []
     for value in later:
         start = time.perf_counter()
@@ -109,6 +110,8 @@ def main() -> None:
         laws.append(law.ppf(LEVELS))
     pushed = statistics.median(times)
     truth, rows = np.array(laws), X[-64:]
+    # What is exported stands where the stream does.
+    model.state_ = usp.Stream(model, seen, windows).engine_
     frozen = model.predict_quantiles(rows, LEVELS)
     python_row = millis(lambda: model.predict_distribution(rows[:1]))
     say("Python", f"{options.estimator}: Stream.push {pushed:.3f} ms, predict of a row {python_row:.3f} ms")
@@ -116,10 +119,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         build = Path(scratch)
         for format in options.formats:
-            start = time.perf_counter()
+            clock = time.perf_counter()
             extra = {"march": options.march} if format == "native" and options.march else {}
-            folder = export_model(model, build / format, format, history=seen, windows=windows, **extra)
-            took = time.perf_counter() - start
+            folder = export_model(start, build / format, format, **extra)
+            took = time.perf_counter() - clock
             size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
             start = time.perf_counter()
             loaded = load_model(folder)

@@ -18,7 +18,9 @@ usp_status usp_stream_new(const usp_model *model, usp_stream **stream) {
   if (!model) return uspi_null("usp_stream_new", "model");
   const uspi_manifest *m = &model->manifest;
   if (!m->has_step) return uspi_fail(USP_UNSUPPORTED, "The model '%.64s' was exported without a step.", m->name);
-  usp_stream *made = calloc(1, sizeof *made + 2 * (m->n_state + m->law) * sizeof(double));
+  /* States begin on a cache line: compiled code then uses them where they lie. */
+  const size_t line = 8, room = (m->n_state + line - 1) / line * line;
+  usp_stream *made = calloc(1, sizeof *made + (line + 2 * (room + m->law)) * sizeof(double));
   if (!made) return uspi_no_memory();
   usp_status status = model->backend.engine->instance_new(model->backend.shared, &made->instance);
   if (status) {
@@ -27,8 +29,9 @@ usp_status usp_stream_new(const usp_model *model, usp_stream **stream) {
   }
   made->model = model;
   made->state = made->values;
-  made->spare_state = made->state + m->n_state;
-  made->law = made->spare_state + m->n_state;
+  while ((uintptr_t)made->state % (line * sizeof(double))) made->state++;
+  made->spare_state = made->state + room;
+  made->law = made->spare_state + room;
   made->spare_law = made->law + m->law;
   memcpy(made->state, model->state, m->n_state * sizeof(double));
   uspi_model_hold(model);

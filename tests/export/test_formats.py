@@ -1,10 +1,12 @@
 """Exported graphs against the estimator they were made from: laws of rows, and a stream that goes on learning."""
 
+import copy
 import json
 import shutil
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from sklearn.pipeline import make_pipeline
@@ -14,6 +16,7 @@ from usp_sklearn import LevyPredictor, SignaturePredictor, SlidingWindow, Stream
 from usp_sklearn.export import ArtefactError, check, export_model, load_model
 from usp_sklearn.export.graph import TELEMETRY, graph
 from usp_sklearn.kernels.law import LEVELS
+from usp_sklearn.runtime import precision
 
 SEEN, STEPS = 240, 500
 SERIES = 20 + datasets.make_ou(SEEN + STEPS, random_state=0)
@@ -42,10 +45,19 @@ def same(ours, theirs, tolerance=1e-9):
     assert np.abs(ours - theirs).max() <= tolerance * np.abs(theirs).max()
 
 
+def standing(model, stream):
+    """The model where its stream stands: what is exported."""
+    twin = copy.copy(model)
+    twin.state_ = stream.engine_
+    return twin
+
+
 def test_laws_of_rows(artefact, model):
     X, _ = rows()
-    for batch in (X[:1], X[-70:]):
-        out = load_model(artefact).predict(batch)
+    loaded, model = load_model(artefact), standing(model, Stream(model, SERIES[:SEEN], BARE))
+    # The one that comes next, some that are long past, many.
+    for batch in (X[SEEN - 16 : SEEN - 15], X[:3], X[-70:]):
+        out = loaded.predict(batch)
         law = model.predict_distribution(batch)
         same(out["quantiles"], law.ppf(LEVELS))
         same(out["mean"], law.mean())
@@ -64,6 +76,21 @@ def test_a_stream_that_learns(artefact, model):
     for name, given in zip(TELEMETRY, out["telemetry"], strict=True):
         if name in expected and np.isscalar(expected[name]) and not isinstance(expected[name], str):
             assert given == pytest.approx(float(expected[name]), rel=1e-9, abs=1e-12), name
+
+
+def test_a_state_in_pieces_is_the_same_state(model):
+    exported = graph(model, history=SERIES[:SEEN], windows=BARE)
+    learn, offsets = exported.pieces
+    shapes = [p.shape for p in learn.inputs[:-1]]
+    assert len(offsets) > 1 and all(at % 8 == 0 for at in offsets)
+    pieces = [exported.state[at : at + np.prod(s)].reshape(s) for at, s in zip(offsets, shapes, strict=True)]
+    with precision():
+        whole = jax.jit(exported.step.call)(exported.state, SERIES[SEEN : SEEN + 1])
+        apart = jax.jit(learn.call)(*pieces, SERIES[SEEN : SEEN + 1])
+    for at, piece in zip(offsets, apart, strict=False):
+        same(whole[0][at : at + piece.size], np.ravel(piece))
+    for ours, theirs in zip(apart[len(offsets) :], whole[1:], strict=True):
+        same(ours, theirs)
 
 
 def test_exporting_changes_nothing(artefact, model):
@@ -158,8 +185,8 @@ def test_seasons_exogenous_columns_and_horizons(tmp_path):
     X, y = sliding_window(table[:300], width=16, season=7, horizon=3, multi=True)
     model = LevyPredictor(**windows.layout, random_state=0).fit(X, y)
     loaded = load_model(export_model(Stream(model, table[:300], windows), tmp_path / "m", "stablehlo"))
-    same(loaded.predict(X[-4:])["quantiles"], model.predict_quantiles(X[-4:], LEVELS))
     stream, state = Stream(model, table[:300], windows), loaded.state
+    same(loaded.predict(X[-4:])["quantiles"], standing(model, stream).predict_quantiles(X[-4:], LEVELS))
     for value, beside in table[300:]:
         out = loaded.step(state, [value, beside])
         state = out["state"]

@@ -110,9 +110,9 @@ extern "C" int uspn_{key}_run(void *instance, const double *const *inputs, doubl
 """
 
 
-def table(batches: Sequence[int], *, step: bool, manifest: Path, state: Path | None) -> str:
-    """C that ties the compiled graphs, the manifest and the state together."""
-    keys = [f"predict_{n}" for n in batches] + (["step"] if step else [])
+def table(batches: Sequence[int], offsets: Sequence[int], *, manifest: Path, state: Path | None) -> str:
+    """C that ties the compiled graphs, the manifest and the state together; ``offsets`` of the state's pieces."""
+    keys = [f"predict_{n}" for n in batches] + (["step"] if offsets else [])
     declared = "\n".join(
         f"void *uspn_{k}_new(void);\nvoid uspn_{k}_free(void *);\n"
         f"int uspn_{k}_run(void *, const double *const *, double *const *);"
@@ -132,17 +132,24 @@ def table(batches: Sequence[int], *, step: bool, manifest: Path, state: Path | N
         n_batches=len(batches),
         batches=", ".join(map(str, batches)),
         **columns,
-        step=_STEP.format(at=len(batches)) if step else "",
+        step=_STEP.format(
+            at=len(batches),
+            inputs=", ".join(f"state + {at}" for at in offsets),
+            outputs=", ".join(f"outputs[0] + {at}" for at in offsets),
+        )
+        if offsets
+        else "",
         manifest_bytes=manifest.stat().st_size,
         state=f"(const double *)uspn_state, {state.stat().st_size // 8}" if state else "0, 0",
-        entry="step" if step else "0",
+        entry="step" if offsets else "0",
     )
 
 
 _STEP = """
 static int step(void *instance, const double *state, const double *y, double *const outputs[6]) {{
-  const double *inputs[2] = {{state, y}};
-  return run[{at}](((void **)instance)[{at}], inputs, outputs);
+  const double *inputs[] = {{{inputs}, y}};
+  double *const out[] = {{{outputs}, outputs[1], outputs[2], outputs[3], outputs[4], outputs[5]}};
+  return run[{at}](((void **)instance)[{at}], inputs, out);
 }}
 """
 

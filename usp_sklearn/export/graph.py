@@ -29,6 +29,7 @@ from ..core.telemetry import BRANCH_ORDER, Telemetry
 from ..kernels import law as laws
 from ..kernels.law import Law
 from . import feed
+from .packing import Packing
 
 DTYPES = ("float64", "float32")
 
@@ -50,6 +51,16 @@ class Signature(NamedTuple):
     outputs: tuple[Port, ...]
 
 
+class Pieces(NamedTuple):
+    """``step`` on a state that comes and goes in pieces, which lie in the vector from ``offsets`` on.
+
+    A runtime that passes pointers needs no packing then: large arrays are used where they lie.
+    """
+
+    step: Signature
+    offsets: tuple[int, ...]
+
+
 class Graph(NamedTuple):
     """What is exported."""
 
@@ -64,6 +75,7 @@ class Graph(NamedTuple):
     dtype: str
     typical: tuple[NDArray[np.float64], NDArray[np.float64]]
     """rows (16, F) and values (16, 1 + E) like those the model has seen: inputs of the golden vectors"""
+    pieces: Pieces | None = None
 
     @property
     def signatures(self) -> dict[str, Signature]:
@@ -119,11 +131,11 @@ def graph(
         model = Model(predictor.state_, predictor._params(), slope, shift)
     report = _Report(None if quantiles is None else levels, model.engine.shape.layout)
     predict = _predict(model, report, dtype)
-    step, state = (None, None) if stream is None else _step(stream, model, report, dtype)
+    step, state, pieces = (None, None, None) if stream is None else _step(stream, model, report, dtype)
     layout = model.engine.shape.layout
     horizons = tuple(range(1, layout.horizon + 1)) if layout.multi else (layout.horizon,)
     inputs = _typical(model, stream)
-    return Graph(name, predict, step, state, tuple(map(float, levels)), horizons, TELEMETRY, dtype, inputs)
+    return Graph(name, predict, step, state, tuple(map(float, levels)), horizons, TELEMETRY, dtype, inputs, pieces)
 
 
 class Model(NamedTuple):
@@ -186,15 +198,16 @@ def _predict(model: Model, report: _Report, dtype: str) -> Signature:
     return Signature(call, (columns,), report.ports(("batch",), dtype))
 
 
-def _step(stream: Stream, model: Model, report: _Report, dtype: str) -> tuple[Signature, NDArray[np.float64]]:
+def _step(stream: Stream, model: Model, report: _Report, dtype: str) -> tuple[Signature, NDArray[np.float64], Pieces]:
     layout = model.engine.shape.layout
     context = stream.buffer.context
     spec, programs = engine.spec(layout), engine.programs(layout)
     start = jax.tree.map(np.asarray, (model.engine.state, feed.start(context)))
     packing = Packing.of(start)
 
-    def call(vector: Array, y: Array) -> tuple[Array, ...]:
-        state, buffer = packing.unpack(vector)
+    def learn(*given: Array) -> tuple[Array, ...]:
+        *pieces, y = given
+        state, buffer = packing.tree(pieces)
         y = y.astype(jnp.float64)
         buffer, columns = feed.push(context.plan, layout.width, buffer, y[0])
         due = state.pending.head - state.pending.tail >= layout.horizon
@@ -203,42 +216,19 @@ def _step(stream: Stream, model: Model, report: _Report, dtype: str) -> tuple[Si
         state, out = programs.step(spec, model.settings, state, raw, outcome, due, True)
         record = jax.tree.map(lambda x: x[0], out.telemetry) if layout.multi else out.telemetry
         weights = (state.horizons if layout.multi else state).orchestrator.weights
-        return packing.pack((state, buffer)), *report.arrays(out.law, weights, record, dtype)
+        return *packing.pieces((state, buffer)), *report.arrays(out.law, weights, record, dtype)
 
-    state = Port("state", (packing.size,), "opaque", "float64")
-    inputs = (state, Port("y", (1 + layout.n_exog,), "newest value in series units, then its exogenous values", dtype))
-    return Signature(call, inputs, (state, *report.ports((), dtype))), packing.vector(start)
+    def call(vector: Array, y: Array) -> tuple[Array, ...]:
+        n = len(packing.offsets)
+        out = learn(*packing.apart(vector), y)
+        return packing.together(out[:n]), *out[n:]
 
-
-class Packing(NamedTuple):
-    """How a pytree of arrays lies in one float64 vector."""
-
-    tree: Any
-    leaves: tuple[tuple[tuple[int, ...], str], ...]
-
-    @classmethod
-    def of(cls, value: Any) -> "Packing":
-        leaves, tree = jax.tree.flatten(value)
-        return cls(tree, tuple((x.shape, str(x.dtype)) for x in leaves))
-
-    @property
-    def size(self) -> int:
-        return sum(int(np.prod(shape)) for shape, _ in self.leaves)
-
-    def vector(self, value: Any) -> NDArray[np.float64]:
-        """On the host."""
-        return np.concatenate([np.ravel(x).astype(np.float64) for x in jax.tree.leaves(value)])
-
-    def pack(self, value: Any) -> Array:
-        return jnp.concatenate([jnp.ravel(x).astype(jnp.float64) for x in jax.tree.leaves(value)])
-
-    def unpack(self, vector: Array) -> Any:
-        out, at = [], 0
-        for shape, dtype in self.leaves:
-            n = int(np.prod(shape))
-            out.append(vector[at : at + n].reshape(shape).astype(dtype))
-            at += n
-        return jax.tree.unflatten(self.tree, out)
+    state, law = Port("state", (packing.size,), "opaque", "float64"), report.ports((), dtype)
+    y = Port("y", (1 + layout.n_exog,), "newest value in series units, then its exogenous values", dtype)
+    ports = tuple(Port(f"state_{i}", shape, "opaque", "float64") for i, shape in enumerate(packing.shapes))
+    pieces = Pieces(Signature(learn, (*ports, y), (*ports, *law)), packing.offsets)
+    vector = np.asarray(packing.together(packing.pieces(start, np), np))
+    return Signature(call, (state, y), (state, *law)), vector, pieces
 
 
 def _typical(model: Model, stream: Stream | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -29,6 +29,8 @@ class Content(NamedTuple):
     batches: Sequence[int]
     manifest: Path
     state: Path | None
+    offsets: Sequence[int]
+    """where the pieces that ``step`` takes begin in the state"""
 
 
 def link(
@@ -39,8 +41,7 @@ def link(
     flags = [*_FLAGS, *([f"-march={march}"] if march else [])]
     includes = [f"-I{far / 'include'}", f"-I{far / 'src'}"]
     table = build / "table.c"
-    step = any(one.key == "step" for one in compiled)
-    table.write_text(glue.table(content.batches, step=step, manifest=content.manifest, state=content.state))
+    table.write_text(glue.table(content.batches, content.offsets, manifest=content.manifest, state=content.state))
 
     def compile_c(source: Path) -> Path:
         target = build / f"c_{source.stem}.o"

@@ -41,8 +41,10 @@ def write(
     toolchain.check_tensorflow()
     toolchain.compiler()
     tasks = [lowering.Task(f"predict_{n}", graph.predict, n) for n in sizes]
+    offsets: tuple[int, ...] = ()
     if graph.step is not None:
-        tasks.append(lowering.Task("step", graph.step, 1))
+        call, offsets = graph.pieces or (graph.step, (0,))
+        tasks.append(lowering.Task("step", call, 1))
     entry: dict[str, Any] = {"native": {"library": f"libusp_{graph.name}.so", "batches": sizes}}
     with tempfile.TemporaryDirectory(prefix="usp-native-") as scratch:
         build, files, state = Path(scratch), {}, None
@@ -54,7 +56,7 @@ def write(
         embedded.write_text(json.dumps((manifest or {}) | entry | {"files": files}, allow_nan=False))
         compiled = lowering.lower(tasks, build, march=march)
         library = folder / entry["native"]["library"]
-        linking.link(compiled, linking.Content(sizes, embedded, state), library, build, march=march)
+        linking.link(compiled, linking.Content(sizes, embedded, state, offsets), library, build, march=march)
     return entry
 
 
@@ -113,7 +115,7 @@ def load(folder: Path, manifest: dict[str, Any]) -> dict[str, Callable[..., Any]
 
     def empty(name: str, batch: int) -> list[NDArray[np.float64]]:
         ports = manifest["signatures"][name]["outputs"]
-        return [np.empty([batch if n == "batch" else n for n in p["shape"]]) for p in ports]
+        return [np.zeros([batch if n == "batch" else n for n in p["shape"]]) for p in ports]
 
     def finish(name: str, out: Sequence[NDArray[np.float64]], status: int) -> tuple[NDArray[Any], ...]:
         if status:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels import law as laws
 from ..kernels.contract import Config
 from ..kernels.law import Law
 from ..kernels.registry import BRANCHES
@@ -28,7 +29,7 @@ QUEUES = (1, 8, 32, 128, 512)
 FIT_ROWS = (128, 1024)
 CHUNK = 64
 
-__all__ = ["Engine", "Layout", "Params", "advance", "correlation", "fit", "padded", "params", "predict", "walk"]
+__all__ = ["Engine", "Layout", "Params", "advance", "correlation", "fit", "laws", "padded", "params", "predict", "walk"]
 
 Array = NDArray[Any]
 

@@ -25,9 +25,8 @@ from ..api.base import BasePredictor
 from ..api.stream import Stream
 from ..api.windows import SlidingWindow
 from ..core import engine, orchestrator
+from ..core.engine import laws
 from ..core.telemetry import BRANCH_ORDER, Telemetry
-from ..kernels import law as laws
-from ..kernels.law import Law
 from . import feed
 from .packing import Packing
 
@@ -169,7 +168,7 @@ class _Report(NamedTuple):
             Port("telemetry", (*lead, len(TELEMETRY)), "see telemetry", dtype),
         )
 
-    def arrays(self, law: Law, weights: Array, record: Telemetry, dtype: str) -> tuple[Array, ...]:
+    def arrays(self, law: laws.Law, weights: Array, record: Telemetry, dtype: str) -> tuple[Array, ...]:
         q = law.q if self.levels is None else laws.ppf(law, self.levels)
         tails = jnp.concatenate([law.tail_scale, law.tail_index], -1)
         vector = jnp.concatenate([jnp.ravel(v).astype(jnp.float64) for v in record])

@@ -1,5 +1,7 @@
 """JKOEnsemble: scikit-learn's checks, causality, what a regressor may and may not gain, equivariance."""
 
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -151,3 +153,10 @@ def test_bad_parameters_are_named(rows, params, match):
     X, y, layout = rows
     with pytest.raises(ValueError, match=match):
         _small(layout).set_params(**params).fit(X, y)
+
+
+def test_a_pickle_keeps_double_precision(rows):
+    X, y, layout = rows
+    model = _small(layout).fit(X[:200], y[:200])
+    again = pickle.loads(pickle.dumps(model))
+    assert (again.update_predict(X[200:260], y[200:260]) == model.update_predict(X[200:260], y[200:260])).all()

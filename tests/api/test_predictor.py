@@ -259,3 +259,10 @@ def test_errors_of_a_stream(fitted, rows):
         stream.push(np.nan)
     np.testing.assert_array_equal(stream.law.ppf(LEVELS), before)
     assert stream.push(1.0).shape == () and stream.telemetry_["mode"] in ("standard", "robust")
+
+
+def test_a_stream_goes_on_from_its_pickle(fitted):
+    stream = Stream(fitted, np.random.default_rng(6).normal(size=50).cumsum())
+    again = pickle.loads(pickle.dumps(stream))
+    for value in (1.0, -2.0, 0.5):
+        np.testing.assert_array_equal(again.push(value).ppf(LEVELS), stream.push(value).ppf(LEVELS))

@@ -88,7 +88,7 @@ def test_a_state_in_pieces_is_the_same_state(model):
         whole = jax.jit(exported.step.call)(exported.state, SERIES[SEEN : SEEN + 1])
         apart = jax.jit(learn.call)(*pieces, SERIES[SEEN : SEEN + 1])
     for at, piece in zip(offsets, apart, strict=False):
-        same(whole[0][at : at + piece.size], np.ravel(piece))
+        np.testing.assert_allclose(whole[0][at : at + piece.size], np.ravel(piece), rtol=1e-9, atol=1e-9)
     for ours, theirs in zip(apart[len(offsets) :], whole[1:], strict=True):
         same(ours, theirs)
 
@@ -103,7 +103,7 @@ def test_the_checker(artefact, tmp_path):
     command = [sys.executable, "-m", "usp_sklearn.export", "check"]
     done = subprocess.run([*command, str(artefact)], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "passed" in done.stdout
-    assert all(f"{name} " in done.stdout for name in ("predict", "step", "quantiles", "telemetry", "ms a call"))
+    assert all(part in done.stdout for part in ("predict", "step", "quantiles", "telemetry", "ms a call"))
     copy = tmp_path / "copy"
     shutil.copytree(artefact, copy)
     manifest = json.loads((copy / "manifest.json").read_text())

@@ -225,12 +225,6 @@ class BasePredictor(Readings, RegressorMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=reset)
         return X, np.asarray(y, np.float64)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        if "state_" in state:
-            state = {**state, "state_": jax.tree.map(np.asarray, state["state_"])}
-        return state
-
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "state_")
 

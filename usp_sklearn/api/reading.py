@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..core.telemetry import BRANCH_ORDER, Telemetry
 from .distribution import PredictiveDistribution, check_levels
-from .records import frame, plain
+from .records import frame, on_host, plain
 
 
 class Readings(ABC):
@@ -35,6 +35,10 @@ class Readings(ABC):
     @abstractmethod
     def _point(self) -> str:
         """The point of a law that ``predict`` gives, "median" or "mean"."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        return state | {"state_": on_host(state["state_"])} if "state_" in state else state
 
     def update_predict(self, X: ArrayLike, y: ArrayLike, quantiles: ArrayLike | None = None) -> NDArray[np.float64]:
         """Prequential pass: row i's law is issued before ``y[i]`` is learned.

@@ -17,6 +17,11 @@ def recent(*records: Telemetry) -> Telemetry:
     return jax.tree.map(lambda *x: np.concatenate(x)[-HISTORY:], *records)
 
 
+def on_host(state: Any) -> Any:
+    """A pytree with NumPy's arrays for JAX's, which come out of a pickle in single precision unless told otherwise."""
+    return jax.tree.map(np.asarray, state)
+
+
 def plain(record: Telemetry) -> dict[str, Any]:
     """One record as plain Python values: floats, bools, the mode by name, the weights as a list."""
     out: dict[str, Any] = {name: np.asarray(value).tolist() for name, value in record._asdict().items()}

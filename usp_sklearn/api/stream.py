@@ -13,7 +13,7 @@ from .. import runtime
 from ..core import engine
 from .affine import scaled
 from .distribution import PredictiveDistribution
-from .records import plain
+from .records import on_host, plain
 from .windows import SlidingWindow
 
 
@@ -86,6 +86,9 @@ class Stream:
         row = row if self.slope is None else row * self.slope + self.shift
         with runtime.precision():
             self.engine_, self._law, self._record = engine.advance(self.engine_, self.settings, row, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {name: on_host(self.__dict__[name]) for name in ("engine_", "_law", "_record")}
 
     @property
     def law(self) -> PredictiveDistribution:

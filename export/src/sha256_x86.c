@@ -4,11 +4,20 @@
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(USPI_PORTABLE)
 #include <cpuid.h>
 #include <immintrin.h>
+#include <stdatomic.h>
 
-int uspi_sha256_quick(void) {
+static int ask(void) {
   unsigned a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_SSE4_1) || !(c & bit_SSSE3)) return 0;
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & (1u << 29)); /* SHA */
+}
+
+/* Asked once: on a virtual machine the question itself takes tens of microseconds. */
+int uspi_sha256_quick(void) {
+  static atomic_int answer = -1;
+  int known = atomic_load_explicit(&answer, memory_order_relaxed);
+  if (known < 0) atomic_store_explicit(&answer, known = ask() != 0, memory_order_relaxed);
+  return known;
 }
 
 /* The instructions keep the eight variables as (A, B, E, F) and (C, D, G, H), and do two rounds each. */

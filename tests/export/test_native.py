@@ -169,6 +169,7 @@ def test_the_library_shows_only_usp_and_needs_only_the_c_library(built):
     dynamic = subprocess.run(["readelf", "-d", library], capture_output=True, text=True, check=True).stdout
     needed = {line.split("[")[1].rstrip("]") for line in dynamic.splitlines() if "NEEDED" in line}
     assert needed <= {"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2"}
+    assert "SYMBOLIC" in dynamic
     assert library.stat().st_size < 2_000_000
 
 

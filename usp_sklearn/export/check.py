@@ -73,10 +73,10 @@ def check(path: str | os.PathLike[str]) -> Report:
 
 
 def _difference(given: Any, stored: Any) -> float:
-    """Not-a-number must meet not-a-number."""
+    """Of finite numbers; what is not finite, which the manifest holds as null, must meet its like."""
     a, b = np.asarray(given, dtype=np.float64), np.array(stored, dtype=np.float64)
-    if a.shape != b.shape or (np.isnan(a) != np.isnan(b)).any():
+    if a.shape != b.shape or (np.isfinite(a) != np.isfinite(b)).any():
         return np.inf
-    # Infinities are written as null too.
-    size = np.nanmax(np.abs(b), initial=0.0)
-    return float(np.nanmax(np.abs(a - b), initial=0.0) / (size if size > 0 else 1.0))
+    a, b = a[np.isfinite(a)], b[np.isfinite(b)]
+    size = np.abs(b).max(initial=0.0)
+    return float(np.abs(a - b).max(initial=0.0) / (size if size > 0 else 1.0))

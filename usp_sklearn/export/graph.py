@@ -31,6 +31,8 @@ from . import feed
 from .packing import Packing
 
 DTYPES = ("float64", "float32")
+GOLDEN = 16
+"""Rows, and steps in a row, that are stored with what they must give."""
 
 
 class Port(NamedTuple):
@@ -73,7 +75,7 @@ class Graph(NamedTuple):
     telemetry: tuple[str, ...]
     dtype: str
     typical: tuple[NDArray[np.float64], NDArray[np.float64]]
-    """rows (16, F) and values (16, 1 + E) like those the model has seen: inputs of the golden vectors"""
+    """rows (GOLDEN, F) and values (GOLDEN, 1 + E) like those the model has seen: inputs of the golden vectors"""
     pieces: Pieces | None = None
 
     @property
@@ -232,18 +234,18 @@ def _step(stream: Stream, model: Model, report: _Report, dtype: str) -> tuple[Si
 
 def _typical(model: Model, stream: Stream | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Random walks with the series' own roughness, from where it stands."""
-    layout, rng = model.engine.shape.layout, np.random.default_rng(16)
+    layout, rng = model.engine.shape.layout, np.random.default_rng(0)
     state: Any = jax.tree.map(np.asarray, model.engine.state)
     stats, pending = (state.horizons.stats, state.horizons.pending) if layout.multi else (state.stats, state.pending)
     rough, last = float(np.ravel(stats.roughness)[0]), float(np.ravel(pending.row.local.last)[0])
-    walk = last + np.cumsum(rough * rng.normal(size=(16, layout.n_level + layout.width)), axis=1)
+    walk = last + np.cumsum(rough * rng.normal(size=(GOLDEN, layout.n_level + layout.width)), axis=1)
     spread = stats.exog_scale[0] if layout.multi else stats.exog_scale
-    exog = rng.normal(size=(16, layout.n_exog)) * spread[: layout.n_exog]
+    exog = rng.normal(size=(GOLDEN, layout.n_exog)) * spread[: layout.n_exog]
     rows = np.concatenate([exog, walk], axis=1)
     if model.slope is not None:
         # Rows are what stands before the scalers.
         flat = model.slope == 0
         rows = np.where(flat, 0.0, (rows - model.shift) / np.where(flat, 1.0, model.slope))
     start = last if stream is None else float(stream.buffer.context.newest)
-    values = start + np.cumsum(rough * rng.normal(size=16))
+    values = start + np.cumsum(rough * rng.normal(size=GOLDEN))
     return rows, np.concatenate([values[:, None], exog], axis=1)

@@ -16,11 +16,12 @@ _LINKER = (
     "--no-undefined",
     "--as-needed",
     "--exclude-libs,ALL",
+    # Of two models in one process each uses its own table.
+    "-Bsymbolic",
     "--build-id=none",
     "-z,now",
     "-z,noexecstack",
 )
-_EXPORTS = "{ global: usp_*; local: *; };\n"
 
 
 class Content(NamedTuple):
@@ -58,8 +59,7 @@ def link(
         graphs = pool.map(compile_cxx, compiled)
         rest = pool.map(compile_c, [table, *sorted((far / "src").glob("*.c"))])
         objects = [*graphs, *rest, *(path for one in compiled for path in one.objects)]
-    exports = build / "usp.map"
-    exports.write_text(_EXPORTS)
+    exports = far / "src" / "usp.map"
     options = [f"-Wl,{option}" for option in (*_LINKER, f"-soname,{library.name}", f"--version-script={exports}")]
     shared = ["-shared", "-s", "-static-libstdc++", "-static-libgcc"]
     toolchain.run([*tools.cxx, *shared, *options, "-o", library, *objects, "-lm"])

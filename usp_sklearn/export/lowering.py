@@ -64,7 +64,7 @@ def lower(tasks: list[Task], folder: Path, *, march: str | None = None) -> list[
     """Compile every task; ``folder`` receives what is made on the way."""
     for task in tasks:
         check(task)
-    tf = savedmodel._tensorflow()
+    tf = savedmodel.tensorflow()
     functions = {t.key: savedmodel.function(t.signature, t.batch).get_concrete_function() for t in tasks}
     module = tf.Module()
     module.functions = list(functions.values())

@@ -19,8 +19,6 @@ from .graph import PREDICTED, Graph
 
 KIND, SCHEMA = "usp-model", 1
 NAME, STATE = "manifest.json", "state.bin"
-GOLDEN = 16
-"""Rows, and steps in a row, that are stored with what they must give."""
 
 
 class ArtefactError(ValueError):

@@ -12,20 +12,21 @@ from .graph import Graph, Signature
 PACKAGES = ("tensorflow-cpu",)
 
 
-def _tensorflow() -> Any:
+def tensorflow() -> Any:
+    """The package, or an error that says what needs it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        import tensorflow
+        import tensorflow as tf
     except ImportError as error:
         raise ImportError(
             "The formats 'savedmodel' and 'native' need TensorFlow: pip install 'usp-sklearn[export]'."
         ) from error
-    return tensorflow
+    return tf
 
 
 def function(signature: Signature, batch: int | None = None) -> Any:
     """A ``tf.function`` with named inputs and outputs; ``batch`` fixes the batch, None leaves it open."""
-    tf = _tensorflow()
+    tf = tensorflow()
     from jax.experimental import jax2tf
 
     sizes = [[batch if n == "batch" else n for n in p.shape] for p in signature.inputs]
@@ -49,7 +50,7 @@ def function(signature: Signature, batch: int | None = None) -> Any:
 
 def write(graph: Graph, folder: Path) -> dict[str, Any]:
     """The SavedModel itself, and the names of its tensors for the C API."""
-    tf = _tensorflow()
+    tf = tensorflow()
     module = tf.Module()
     concrete = {name: function(s).get_concrete_function() for name, s in graph.signatures.items()}
     module.functions = list(concrete.values())
@@ -75,7 +76,7 @@ def _tensors(folder: Path) -> dict[str, Any]:
 
 def load(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """Functions over NumPy arrays, by signature, run by TensorFlow."""
-    tf = _tensorflow()
+    tf = tensorflow()
     module = tf.saved_model.load(str(folder))
     out = {}
     for name, ports in manifest["signatures"].items():
@@ -87,7 +88,7 @@ def load(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _callable(function: Any, ports: dict[str, Any]) -> Any:
-    tf = _tensorflow()
+    tf = tensorflow()
 
     def call(*arrays: Any) -> tuple[Any, ...]:
         given = {

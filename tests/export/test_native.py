@@ -139,6 +139,14 @@ def test_hundreds_of_learning_steps_are_those_of_jax(built):
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
 
 
+def test_code_for_every_processor_learns_the_same_as_the_code_chosen_here(built, tmp_path):
+    graph, _, _, calls = built
+    portable = native.load(tmp_path, _build(graph, tmp_path, march="x86-64"))
+    values = _draw(200, 1, seed=12)
+    for got, want in zip(_learn(portable, graph.state, values)[1], _learn(calls, graph.state, values)[1], strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
+
+
 def test_unaligned_and_shared_memory_give_the_same(built):
     graph, _, _, calls = built
     y = np.array([0.3])

@@ -1,6 +1,6 @@
 """C++ and C that make compiled graphs callable through the table of ``usp_native.h``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -11,8 +11,11 @@ from .program import ALIGNMENT, Program
 _SUPPORT = (resources.files(__package__) / "data/kernels.h").read_text()
 
 
-def source(compiled: Compiled, program: Program) -> str:
-    """C++ that runs one compiled graph on arrays of doubles: ``uspn_<key>_new``, ``_run`` and ``_free``."""
+def source(compiled: Compiled, program: Program, constants: Sequence[int]) -> str:
+    """C++ that runs one compiled graph on arrays of doubles: ``uspn_<key>_new``, ``_run`` and ``_free``.
+
+    ``constants`` are the places of the graph's constants in the block that all graphs share.
+    """
     places, total = _layout(program)
     scratch, total = total, total + _rounded(program.scratch)
     slots = [i for i, b in enumerate(program.buffers) if b.kind == "constant"]
@@ -31,7 +34,6 @@ def source(compiled: Compiled, program: Program) -> str:
         support=_SUPPORT,
         key=compiled.key,
         declarations=program.declarations,
-        externs="\n".join(f"extern char {name}[];" for name in program.constants),
         operands="".join(f"{{{buffer}, {at}, {size}}}, " for buffer, at, size in program.operands),
         widest=program.widest,
         body=program.body,
@@ -39,7 +41,7 @@ def source(compiled: Compiled, program: Program) -> str:
         memory=max(total, ALIGNMENT),
         scratch=scratch,
         places=", ".join(f"{{{i}, {at}}}" for i, at in places.items()),
-        constants="".join(f"{{{i}, {name} + 64}}, " for i, name in zip(slots, program.constants, strict=True)),
+        constants="".join(f"{{{i}, uspn_constants + {at}}}, " for i, at in zip(slots, constants, strict=True)),
         take="\n".join(line for line in take if line),
         give="\n".join(give),
     )
@@ -76,7 +78,7 @@ def _layout(program: Program) -> tuple[dict[int, int], int]:
 _SOURCE = """{support}
 extern "C" {{
 {declarations}
-{externs}
+extern char uspn_constants[] __attribute__((visibility("hidden")));
 }}
 
 namespace {{
@@ -110,20 +112,18 @@ extern "C" int uspn_{key}_run(void *instance, const double *const *inputs, doubl
 """
 
 
-def table(batches: Sequence[int], offsets: Sequence[int], *, manifest: Path, state: Path | None) -> str:
-    """C that ties the compiled graphs, the manifest and the state together; ``offsets`` of the state's pieces."""
-    keys = [f"predict_{n}" for n in batches] + (["step"] if offsets else [])
+def table(keys: Sequence[str], batches: Sequence[int], offsets: Sequence[int], blobs: Mapping[str, Path]) -> str:
+    """C that ties the compiled graphs, the manifest and the state together; ``offsets`` of the state's pieces.
+
+    ``keys`` are of ``predict`` at each of ``batches``, of ``step`` if there is one, and perhaps of a faster ``step``.
+    """
+    manifest, state = blobs["manifest"], blobs.get("state")
     declared = "\n".join(
         f"void *uspn_{k}_new(void);\nvoid uspn_{k}_free(void *);\n"
         f"int uspn_{k}_run(void *, const double *const *, double *const *);"
         for k in keys
     )
-    blobs = {"manifest": manifest} | ({"state": state} if state is not None else {})
-    embedded = "\n".join(
-        f'__asm__(".pushsection .rodata\\n.balign 64\\nuspn_{name}:\\n.incbin \\"{path}\\"\\n'
-        f'.byte 0\\n.popsection\\n");\nextern const char uspn_{name}[] __attribute__((visibility("hidden")));'
-        for name, path in blobs.items()
-    )
+    embedded = "\n".join(_BLOB.format(name=name, path=path) for name, path in blobs.items())
     columns = {part: ", ".join(f"uspn_{k}_{part}" for k in keys) for part in ("new", "free", "run")}
     return _TABLE.format(
         declared=declared,
@@ -133,7 +133,6 @@ def table(batches: Sequence[int], offsets: Sequence[int], *, manifest: Path, sta
         batches=", ".join(map(str, batches)),
         **columns,
         step=_STEP.format(
-            at=len(batches),
             inputs=", ".join(f"state + {at}" for at in offsets),
             outputs=", ".join(f"outputs[0] + {at}" for at in offsets),
         )
@@ -145,11 +144,18 @@ def table(batches: Sequence[int], offsets: Sequence[int], *, manifest: Path, sta
     )
 
 
+_BLOB = """__asm__(
+  ".pushsection .rodata\\n.balign 64\\n"
+  ".globl uspn_{name}\\n.hidden uspn_{name}\\nuspn_{name}:\\n.incbin \\"{path}\\"\\n.byte 0\\n"
+  ".popsection\\n");
+extern const char uspn_{name}[] __attribute__((visibility("hidden")));"""
+
 _STEP = """
 static int step(void *instance, const double *state, const double *y, double *const outputs[6]) {{
   const double *inputs[] = {{{inputs}, y}};
   double *const out[] = {{{outputs}, outputs[1], outputs[2], outputs[3], outputs[4], outputs[5]}};
-  return run[{at}](((void **)instance)[{at}], inputs, out);
+  const struct instance *self = instance;
+  return run[self->step](self->parts[self->step], inputs, out);
 }}
 """
 
@@ -166,31 +172,49 @@ static void (*const drop[N])(void *) = {{{free}}};
 static int (*const run[N])(void *, const double *const *, double *const *) = {{{run}}};
 static const size_t batches[] = {{{batches}}};
 
+enum {{ BATCHES = {n_batches} }};
+
+/* step: which of the graphs, for this processor; the other has no part. */
+struct instance {{
+  int step;
+  void *parts[N];
+}};
+
+static int fastest(void) {{
+  if (N < BATCHES + 2) return BATCHES;
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma") ? BATCHES + 1
+                                                                                                         : BATCHES;
+}}
+
 static void instance_free(void *instance) {{
-  void **parts = instance;
-  if (!parts) return;
+  struct instance *self = instance;
+  if (!self) return;
   for (int i = 0; i < N; ++i)
-    if (parts[i]) drop[i](parts[i]);
-  free(parts);
+    if (self->parts[i]) drop[i](self->parts[i]);
+  free(self);
 }}
 
 static void *instance_new(void) {{
-  void **parts = calloc(N, sizeof *parts);
-  for (int i = 0; parts && i < N; ++i)
-    if (!(parts[i] = make[i]())) {{
-      instance_free(parts);
+  struct instance *self = calloc(1, sizeof *self);
+  if (!self) return NULL;
+  self->step = fastest();
+  for (int i = 0; i < N; ++i) {{
+    if (i >= BATCHES && i != self->step) continue;
+    if (!(self->parts[i] = make[i]())) {{
+      instance_free(self);
       return NULL;
     }}
-  return parts;
+  }}
+  return self;
 }}
 
 static int predict(void *instance, size_t which, const double *rows, double *const outputs[5]) {{
-  return which < {n_batches} ? run[which](((void **)instance)[which], &rows, outputs) : -2;
+  return which < BATCHES ? run[which](((struct instance *)instance)->parts[which], &rows, outputs) : -2;
 }}
 {step}
 const usp_native_v1 *usp_native_table(void) {{
   static const usp_native_v1 filled = {{
-      sizeof filled, USP_NATIVE_VERSION, uspn_manifest, {manifest_bytes}, {state}, {n_batches}, batches,
+      sizeof filled, USP_NATIVE_VERSION, uspn_manifest, {manifest_bytes}, {state}, BATCHES, batches,
       instance_new, instance_free, predict, {entry}}};
   return &filled;
 }}

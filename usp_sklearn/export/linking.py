@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import glue, program, toolchain
+from .constants import Pool, contents
 from .lowering import Compiled
 
 _FLAGS = ("-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", "-DNDEBUG", "-w")
@@ -34,31 +35,36 @@ class Content(NamedTuple):
     """where the pieces that ``step`` takes begin in the state"""
 
 
-def link(
-    compiled: Sequence[Compiled], content: Content, library: Path, build: Path, *, march: str | None = None
-) -> None:
-    """Write ``library``; ``build`` receives what is made on the way."""
+def link(compiled: Sequence[Compiled], content: Content, library: Path, build: Path, *, march: str) -> None:
+    """Write ``library``, whose C is for processors ``march``; ``build`` receives what is made on the way."""
     tools, far = toolchain.compiler(), far_side()
-    flags = [*_FLAGS, *([f"-march={march}"] if march else [])]
     includes = [f"-I{far / 'include'}", f"-I{far / 'src'}"]
-    table = build / "table.c"
-    table.write_text(glue.table(content.batches, content.offsets, manifest=content.manifest, state=content.state))
+    pool, sources = Pool(), []
+    for one in compiled:
+        read = program.read(one.header)
+        places = [pool.add(constant) for constant in contents(read, one.constants)]
+        sources.append(build / f"{one.key}_glue.cc")
+        sources[-1].write_text(glue.source(one, read, places))
+    constants, table = build / "constants.bin", build / "table.c"
+    constants.write_bytes(pool.block or bytes(1))
+    blobs = {"manifest": content.manifest, "constants": constants}
+    blobs |= {"state": content.state} if content.state is not None else {}
+    table.write_text(glue.table([one.key for one in compiled], content.batches, content.offsets, blobs))
 
     def compile_c(source: Path) -> Path:
         target = build / f"c_{source.stem}.o"
-        toolchain.run([*tools.c, *_C, *flags, *includes, "-c", source, "-o", target])
+        toolchain.run([*tools.c, *_C, *_FLAGS, f"-march={march}", *includes, "-c", source, "-o", target])
         return target
 
-    def compile_cxx(one: Compiled) -> Path:
-        source, target = build / f"{one.key}_glue.cc", build / f"{one.key}_glue.o"
-        source.write_text(glue.source(one, program.read(one.header)))
-        toolchain.run([*tools.cxx, *_CXX, *flags, "-c", source, "-o", target])
+    def compile_cxx(one: Compiled, source: Path) -> Path:
+        target = source.with_suffix(".o")
+        toolchain.run([*tools.cxx, *_CXX, *_FLAGS, f"-march={one.processor}", "-c", source, "-o", target])
         return target
 
-    with ThreadPoolExecutor(2) as pool:
-        graphs = pool.map(compile_cxx, compiled)
-        rest = pool.map(compile_c, [table, *sorted((far / "src").glob("*.c"))])
-        objects = [*graphs, *rest, *(path for one in compiled for path in one.objects)]
+    with ThreadPoolExecutor(2) as threads:
+        graphs = threads.map(compile_cxx, compiled, sources)
+        rest = threads.map(compile_c, [table, *sorted((far / "src").glob("*.c"))])
+        objects = [*graphs, *rest, *(one.kernels for one in compiled)]
     exports = far / "src" / "usp.map"
     options = [f"-Wl,{option}" for option in (*_LINKER, f"-soname,{library.name}", f"--version-script={exports}")]
     shared = ["-shared", "-s", "-static-libstdc++", "-static-libgcc"]

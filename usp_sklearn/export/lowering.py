@@ -17,23 +17,30 @@ COMPOSITES = ("acos", "acosh", "asin", "asinh", "atanh", "cosh", "erf", "sinh", 
 _OPERATIONS = re.compile(r"\b(?:stablehlo\.custom_call\s+@([\w.]+)|stablehlo\.(fft|convolution|rng)\b|chlo\.(\w+))")
 
 
+PORTABLE, FAST = "x86-64", "x86-64-v3"
+"""Every processor of the kind, and those since about 2013: with AVX2."""
+
+
 class Task(NamedTuple):
-    """A signature at one batch size."""
+    """A signature at one batch size, for processors of one kind and newer."""
 
     key: str
     """a C identifier, unique in the library"""
     signature: Signature
     batch: int
+    processor: str = PORTABLE
 
 
 class Compiled(NamedTuple):
     """One task, compiled: ``header`` declares the class ``usp_compiled::<key>``."""
 
     key: str
+    processor: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     header: Path
-    objects: tuple[Path, ...]
+    kernels: Path
+    constants: Path | None
 
 
 def shapes(ports: tuple[Port, ...], batch: int) -> list[tuple[int, ...]]:
@@ -60,24 +67,27 @@ def check(task: Task) -> None:
         )
 
 
-def lower(tasks: list[Task], folder: Path, *, march: str | None = None) -> list[Compiled]:
+def lower(tasks: list[Task], folder: Path) -> list[Compiled]:
     """Compile every task; ``folder`` receives what is made on the way."""
+    # Tasks that differ in the processor share what is traced.
+    first: dict[tuple[int, int], Task] = {}
     for task in tasks:
+        first.setdefault((id(task.signature), task.batch), task)
+    for task in first.values():
         check(task)
     tf = savedmodel.tensorflow()
-    functions = {t.key: savedmodel.function(t.signature, t.batch).get_concrete_function() for t in tasks}
+    functions = {t.key: savedmodel.function(t.signature, t.batch).get_concrete_function() for t in first.values()}
     module = tf.Module()
     module.functions = list(functions.values())
     tf.saved_model.save(module, str(folder / "saved"), signatures=functions)
     # Another process: TensorFlow's flags are for good, and its compiler's notes go nowhere else.
     script = Path(__file__).with_name("aot.py")
-    keys = [t.key for t in tasks]
-    toolchain.run([sys.executable, "-P", script, folder / "saved", folder, march or "x86-64", *keys])
+    jobs = [f"{t.key}:{first[id(t.signature), t.batch].key}:{t.processor}" for t in tasks]
+    toolchain.run([sys.executable, "-P", script, folder / "saved", folder, *jobs])
     return [_compiled(task, folder) for task in tasks]
 
 
 def _compiled(task: Task, folder: Path) -> Compiled:
-    objects = [folder / f"{task.key}{part}.o" for part in ("", "_constants")]
-    header = folder / f"{task.key}.h"
-    present = tuple(path for path in objects if path.exists())
-    return Compiled(task.key, task.signature.inputs, task.signature.outputs, header, present)
+    header, kernels, constants = (folder / f"{task.key}{part}" for part in (".h", ".o", "_constants.o"))
+    present = constants if constants.exists() else None
+    return Compiled(task.key, task.processor, task.signature.inputs, task.signature.outputs, header, kernels, present)

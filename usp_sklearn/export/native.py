@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from . import linking, lowering, toolchain
 from .graph import Graph
+from .lowering import FAST, PORTABLE
 from .manifest import STATE, digest
 
 PACKAGES = ("tensorflow-cpu",)
@@ -32,19 +33,23 @@ def write(
 ) -> dict[str, Any]:
     """Compile and link the library into ``folder``; returns its entry in the manifest.
 
-    ``predict`` is compiled for 1 row and for each other size of ``batches``; ``march``, say "x86-64-v3", makes code for
-    processors of that kind and newer instead of every x86-64. ``manifest`` is embedded.
+    ``predict`` is compiled for 1 row and for each other size of ``batches``, and ``step`` twice, for every x86-64 and
+    for those with AVX2, between which the library chooses where it runs. With ``march``, say "x86-64-v4", everything
+    is made once, for processors of that kind and newer. ``manifest`` is embedded.
     """
     sizes = sorted({1, *map(int, batches)})
     if sizes[0] < 1:
         raise ValueError(f"The 'batches' parameter of export_model must hold numbers from 1. Got {batches!r} instead.")
     toolchain.check_tensorflow()
     toolchain.compiler()
-    tasks = [lowering.Task(f"predict_{n}", graph.predict, n) for n in sizes]
+    base, *faster = (march,) if march else (PORTABLE, FAST)
+    tasks = [lowering.Task(f"predict_{n}", graph.predict, n, base) for n in sizes]
     offsets: tuple[int, ...] = ()
     if graph.step is not None:
         call, offsets = graph.pieces or (graph.step, (0,))
-        tasks.append(lowering.Task("step", call, 1))
+        tasks += [
+            lowering.Task(key, call, 1, on) for key, on in zip(("step", "step_fast"), (base, *faster), strict=False)
+        ]
     entry: dict[str, Any] = {"native": {"library": f"libusp_{graph.name}.so", "batches": sizes}}
     with tempfile.TemporaryDirectory(prefix="usp-native-") as scratch:
         build, files, state = Path(scratch), {}, None
@@ -54,9 +59,9 @@ def write(
             files = {STATE: {"sha256": digest(state), "bytes": state.stat().st_size}}
         embedded = build / "manifest.json"
         embedded.write_text(json.dumps((manifest or {}) | entry | {"files": files}, allow_nan=False))
-        compiled = lowering.lower(tasks, build, march=march)
+        compiled = lowering.lower(tasks, build)
         library = folder / entry["native"]["library"]
-        linking.link(compiled, linking.Content(sizes, embedded, state, offsets), library, build, march=march)
+        linking.link(compiled, linking.Content(sizes, embedded, state, offsets), library, build, march=base)
     return entry
 
 

@@ -119,7 +119,8 @@ class SpectrumDisplay:
     def plot(self, ax: Any = None) -> Self:
         """Draw on ``ax``, two axes (default: a new figure); returns self."""
         tau, q = np.asarray(self.exponents, np.float64), np.asarray(self.orders, np.float64)
-        self.singularities_ = np.diff(tau) / np.diff(q)
+        # Estimates need not be concave; their Legendre transform is, whatever the order of the points.
+        self.singularities_ = np.sort(np.diff(tau) / np.diff(q))[::-1]
         self.dimensions_ = (q * self.singularities_[:, None] - tau).min(axis=1)
         zero = int(np.clip(np.abs(q).argmin(), 1, len(q) - 2))
         slope = (tau[zero + 1] - tau[zero - 1]) / (q[zero + 1] - q[zero - 1])

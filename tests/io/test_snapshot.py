@@ -353,6 +353,15 @@ def test_two_writers_take_turns_in_numbers(tmp_path):
     assert [snapshot.read(p).content["step"] for p in one.paths()] == [1, 2, 3]
 
 
+def test_a_writer_that_looked_too_early_overwrites_nothing(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    saved(store, 1)
+    late = Store(tmp_path)
+    monkeypatch.setattr(late, "_numbers", lambda pattern: [])
+    saved(late, 2)
+    assert [snapshot.read(p).content["step"] for p in store.paths()] == [1, 2] and len(names(tmp_path)) == 2
+
+
 def test_drafts_of_killed_writers_go_in_time(tmp_path):
     store = Store(tmp_path)
     os.close(store._claim()[1])

@@ -85,7 +85,7 @@ def test_the_table_admits_a_class_by_its_name():
         "usp_sklearn.kernels.law.crps",  # a function
         "usp_sklearn.kernels.law.Law.__class__",
         "usp_sklearn.kernels.law.__loader__",
-        "usp_sklearn.kernels.registry.Law",
+        "usp_sklearn.core.engine.Law",  # a class where it is not defined
         "usp_sklearn.kernels.absent.Law",
         "usp_sklearn.kernels.lockstep",
         "usp_sklearn.kernels.law.",

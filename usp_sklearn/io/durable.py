@@ -21,14 +21,13 @@ def replace(path: Path, data: bytes) -> None:
     Whatever fails, it is an OSError that says what is at ``path`` now.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    finish(create(draft, path), draft, path, data)
+
+
+def create(draft: Path, path: Path) -> int:
+    """Open ``draft``, which must not be there yet, to be filled and renamed to ``path``."""
     with _explained(path):
-        descriptor = create(draft)
-    finish(descriptor, draft, path, data)
-
-
-def create(draft: Path) -> int:
-    """Open a file that must not be there yet."""
-    return os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _BINARY, 0o666)
+        return os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _BINARY, 0o666)
 
 
 def finish(descriptor: int, draft: Path, path: Path, data: bytes) -> None:

@@ -114,7 +114,7 @@ class Store:
         for number in range(first, first + _ATTEMPTS):
             draft = self._draft(number)
             try:
-                descriptor = durable.create(draft)
+                descriptor = durable.create(draft, self._path(number))
             except FileExistsError:
                 continue
             if not self._path(number).exists():

@@ -1,0 +1,130 @@
+"""Snapshots beside pickle: size, time to save and to load, and the first law of a new process.
+
+    python benchmarks/snapshot.py [--estimator JKOPredictor]
+
+A snapshot is hashed, synced to the disk and renamed before ``save`` returns; pickle is timed as it is used (a file
+written and closed) and once more with the same promise (written beside, synced, renamed, the folder synced).
+"""
+
+import argparse
+import json
+import os
+import pickle
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import common
+
+common.one_thread()
+
+ROWS, WIDTH = 600, 32
+
+
+def millis(call: Callable[[], Any], repeats: int = 50) -> float:
+    """Median duration of a call in milliseconds."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times)
+
+
+def rows() -> tuple[Any, Any]:
+    """Rows of the bundled price series."""
+    import usp_sklearn as usp
+
+    return usp.sliding_window(usp.datasets.load_wti().to_numpy()[-ROWS:], width=WIDTH)
+
+
+def child(kind: str, path: str, cache: str) -> None:
+    """In a fresh process: load the model and issue one law; prints the seconds of both and the law."""
+    start = time.perf_counter()
+    import usp_sklearn as usp
+    from usp_sklearn.api.persistence import load
+
+    usp.configure(cache_dir=cache)
+    X, _ = rows()
+    ready = time.perf_counter()
+    model = pickle.loads(Path(path).read_bytes()) if kind == "pickle" else load(path)
+    loaded = time.perf_counter()
+    law = model.predict_quantiles(X[-1:])
+    done = time.perf_counter()
+    print(json.dumps({"import": ready - start, "load": loaded - ready, "law": done - loaded, "q": law.tolist()}))
+
+
+def fresh(paths: dict[str, Path], cache: Path, repeats: int) -> list[dict[str, Any]]:
+    """The quickest :func:`child` of several new interpreters for each kind of file, in turns."""
+    runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in paths}
+    for _ in range(repeats):
+        for kind, path in paths.items():
+            command = [sys.executable, __file__, "--child", kind, "--path", str(path), "--cache", str(cache)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                sys.exit(done.stderr)
+            runs[kind].append(json.loads(done.stdout.splitlines()[-1]))
+    return [{k: min(r[k] for r in own) for k in ("import", "load", "law", "q")} for own in runs.values()]
+
+
+def line(what: str, ours: float, other: float, unit: str) -> None:
+    """One comparison."""
+    print(f"{what:<52} {ours:10.2f} {unit:<3} pickle {other:10.2f} {unit:<3} ratio {ours / other:6.2f}", flush=True)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--estimator", default="JKOPredictor", choices=common.ESTIMATORS)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--child", choices=["snapshot", "pickle"], help=argparse.SUPPRESS)
+    parser.add_argument("--path", help=argparse.SUPPRESS)
+    parser.add_argument("--cache", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    common.pin()
+    if args.child:
+        child(args.child, args.path, args.cache)
+        return
+
+    from usp_sklearn.api.persistence import load, save
+    from usp_sklearn.io import durable
+
+    with tempfile.TemporaryDirectory() as folder:
+        ours, other, cache = Path(folder) / "model.usp", Path(folder) / "model.pickle", Path(folder) / "cache"
+        common.compile_cache(cache)
+        X, y = rows()
+        model = common.estimator_class(args.estimator)(width=WIDTH, n_level=X.shape[1] - WIDTH, random_state=0)
+        model.fit(X, y)
+        print(f"{args.estimator}, {ROWS} rows × {X.shape[1]}, one core\n")
+        save(model, ours)
+        other.write_bytes(pickle.dumps(model))
+        line("size", ours.stat().st_size / 1024, other.stat().st_size / 1024, "KiB")
+        saving = millis(lambda: save(model, ours))
+        line("save", saving, millis(lambda: other.write_bytes(pickle.dumps(model))), "ms")
+        line(
+            "save, pickle with the same promise",
+            saving,
+            millis(lambda: durable.replace(other, pickle.dumps(model))),
+            "ms",
+        )
+        line("load", millis(lambda: load(ours)), millis(lambda: pickle.loads(other.read_bytes())), "ms")
+
+        model.predict_quantiles(X[-1:])
+        a, b = fresh({"snapshot": ours, "pickle": other}, cache, args.repeats)
+        assert a["q"] == b["q"] == model.predict_quantiles(X[-1:]).tolist()
+        print(f"\nnew process, warm compilation cache; imports and rows {a['import']:.2f} s")
+        line("load", 1e3 * a["load"], 1e3 * b["load"], "ms")
+        line("load and first law", 1e3 * (a["load"] + a["law"]), 1e3 * (b["load"] + b["law"]), "ms")
+        total, with_pickle = (r["import"] + r["load"] + r["law"] for r in (a, b))
+        line("imports, load and first law", total, with_pickle, "s")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,6 @@ written and closed) and once more with the same promise (written beside, synced,
 
 import argparse
 import json
-import os
 import pickle
 import statistics
 import subprocess

@@ -1,13 +1,16 @@
-"""Snapshots beside pickle: size, time to save and to load, and the first law of a new process.
+"""Snapshots beside pickle: size, time to save and to load, the first law of a new process. What telemetry costs.
 
     python benchmarks/snapshot.py [--estimator JKOPredictor]
 
 A snapshot is hashed, synced to the disk and renamed before ``save`` returns; pickle is timed as it is used (a file
 written and closed) and once more with the same promise (written beside, synced, renamed, the folder synced).
+
+Telemetry: a push with all sinks (JSON lines, metrics, events) after it, beside a push alone, taken in turns.
 """
 
 import argparse
 import json
+import logging
 import pickle
 import statistics
 import subprocess
@@ -73,6 +76,27 @@ def fresh(paths: dict[str, Path], cache: Path, repeats: int) -> list[dict[str, A
     return [{k: min(r[k] for r in own) for k in ("import", "load", "law", "q")} for own in runs.values()]
 
 
+def telemetry(model: Any, series: Any, folder: Path, steps: int = 2000) -> tuple[float, float]:
+    """Median milliseconds of a push, and of a push with its record passed on to all sinks, in turns."""
+    import usp_sklearn as usp
+    from usp_sklearn.io.telemetry import Events, JsonLines, Metrics, Tee
+
+    stream = usp.Stream(model, series[:-steps], usp.SlidingWindow(width=WIDTH).fit(series[:ROWS, None]))
+    sink = Tee(JsonLines(folder / "risk.jsonl", stream="wti"), Metrics(stream="wti"), Events(stream="wti"))
+    logging.getLogger("usp_sklearn").addHandler(logging.FileHandler(folder / "events.log"))
+    times: tuple[list[float], list[float]] = ([], [])
+    for i, value in enumerate(series[-steps:]):
+        start = time.perf_counter()
+        stream.push(value)
+        pushed = time.perf_counter() - start
+        if i % 2:
+            sink.write(stream.telemetry_ | {"step_seconds": pushed})
+        times[i % 2].append(time.perf_counter() - start)
+    sink.close()
+    off, on = (1e3 * statistics.median(t[25:]) for t in times)
+    return off, on
+
+
 def line(what: str, ours: float, other: float, unit: str) -> None:
     """One comparison."""
     print(f"{what:<52} {ours:10.2f} {unit:<3} pickle {other:10.2f} {unit:<3} ratio {ours / other:6.2f}", flush=True)
@@ -123,6 +147,18 @@ def main() -> None:
         line("load and first law", 1e3 * (a["load"] + a["law"]), 1e3 * (b["load"] + b["law"]), "ms")
         total, with_pickle = (r["import"] + r["load"] + r["law"] for r in (a, b))
         line("imports, load and first law", total, with_pickle, "s")
+
+        import usp_sklearn as usp
+
+        series = usp.datasets.load_wti().to_numpy()[-ROWS - 2000 :]
+        print("\nStream.push with all sinks, and alone")
+        levy = usp.LevyPredictor(width=WIDTH, n_level=X.shape[1] - WIDTH)
+        for fitted in (levy, model) if args.estimator != "LevyPredictor" else (model,):
+            fitted.fit(*usp.sliding_window(series[:ROWS], width=WIDTH))
+            off, on = telemetry(fitted, series, Path(folder))
+            print(
+                f"{type(fitted).__name__:<52} {on:10.3f} ms  alone  {off:10.3f} ms  ratio {on / off:6.3f}", flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from usp_sklearn import LevyPredictor, Stream
 from usp_sklearn.core.telemetry import BRANCH_ORDER, MODES, Telemetry
-from usp_sklearn.io.telemetry import Events, JsonLines, Metrics, Tee, names
+from usp_sklearn.io.telemetry import Events, JsonLines, Metrics, Tee, lines, names
 from usp_sklearn.io.telemetry.names import admitted
 
 RECORD = {
@@ -66,8 +67,8 @@ def test_no_value_and_no_feature_of_a_stream_leaves(tmp_path, caplog):
     series = 7000 + rng.normal(size=200).cumsum()
     X = np.lib.stride_tricks.sliding_window_view(series[:-1], 16)
     stream = Stream(LevyPredictor(random_state=0).fit(X, series[16:]), series)
-    lines, metrics = JsonLines(tmp_path / "risk.jsonl"), Metrics()
-    sink = Tee(lines, metrics, Events())
+    file, metrics = JsonLines(tmp_path / "risk.jsonl"), Metrics()
+    sink = Tee(file, metrics, Events())
     values = [7000.123456789 + 1.37 * i for i in range(40)] + [9876.54321]
     with caplog.at_level(logging.INFO, "usp_sklearn"):
         for value in values:
@@ -116,6 +117,18 @@ def test_files_are_rotated_by_size(tmp_path):
     again.write({"kurtosis": -1.0})
     again.close()
     assert json.loads(files[3].read_text().splitlines()[-1])["kurtosis"] == -1.0
+
+
+def test_a_line_that_did_not_fit_is_taken_back(tmp_path, monkeypatch):
+    sink = JsonLines(tmp_path / "risk.jsonl")
+    sink.write(RECORD)
+    real = os.write
+    monkeypatch.setattr(lines.os, "write", lambda file, data: real(file, data[: len(data) // 2]))
+    with pytest.raises(OSError, match="No space left on device"):
+        sink.write(RECORD)
+    monkeypatch.undo()
+    sink.write(RECORD)
+    assert [json.loads(line)["step"] for line in (tmp_path / "risk.jsonl").read_text().splitlines()] == [1, 3]
 
 
 def test_bad_parameters_are_named(tmp_path):

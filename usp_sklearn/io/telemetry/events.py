@@ -4,7 +4,7 @@ import logging
 from numbers import Integral
 from typing import Any
 
-from .names import GOOD, Record, admitted, prefix
+from .names import GOOD, Admitted, Record, admitted, prefix
 
 LEVELS = {"emergency": logging.ERROR, "mode_collapse": logging.ERROR}
 """Level of a flag's event; WARNING for the others, INFO when it is over."""
@@ -49,6 +49,7 @@ class Events:
         self.stream = stream
         self.logger = logging.getLogger(logger)
         self._step = 0
+        self._quiet: dict[str, bool] = {}
         self._open: dict[str, list[int]] = {}
         """by flag: step of the first and of the last time it was on, and how often"""
 
@@ -56,7 +57,9 @@ class Events:
         """Look at one record."""
         self._step += 1
         known = admitted(record)
-        for name, value in known.items():
+        if known.flags == self._quiet and not self._open:
+            return
+        for name, value in known.flags.items():
             if value is (name not in GOOD):
                 if name in self._open:
                     self._open[name][1] = self._step
@@ -66,11 +69,14 @@ class Events:
                     self._begin(name, known)
             elif name in self._open and self._step - self._open[name][1] >= self.recovery:
                 self._end(name, *self._open.pop(name))
+        if not self._open:
+            # Nothing to say as long as the flags stay as they are.
+            self._quiet = known.flags
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _begin(self, flag: str, known: Record) -> None:
+    def _begin(self, flag: str, known: Admitted) -> None:
         shown = ", ".join(f"{name} {known[name]:.3g}" for name in SHOWN if name in known)
         self._log(LEVELS.get(flag, logging.WARNING), flag, "on", f"at step {self._step}{f' ({shown})' * bool(shown)}")
 

@@ -1,15 +1,18 @@
 """JsonLines: one risk record a line, in files that are rotated by size."""
 
+import errno
+import itertools
 import json
-import logging
 import math
 import os
 import time
-from logging.handlers import RotatingFileHandler
+from contextlib import suppress
 from numbers import Integral
 from typing import Any
 
 from .names import Record, admitted
+
+_JSON = json.JSONEncoder(allow_nan=False).encode
 
 
 class JsonLines:
@@ -50,28 +53,51 @@ class JsonLines:
                     f"The '{name}' parameter of JsonLines must be an int of at least {least}. Got {value!r} instead."
                 )
         self.path = os.fspath(path)
+        self.max_bytes, self.keep = int(max_bytes), int(keep)
         self.stream = stream
         self._step = 0
-        self._file = _Raising(self.path, maxBytes=int(max_bytes), backupCount=int(keep), encoding="utf-8", delay=True)
+        self._size = 0
+        self._file: int | None = None
 
     def write(self, record: Record) -> None:
         """Append one record."""
         self._step += 1
-        line = {"time": round(time.time(), 6), "stream": self.stream, "step": self._step}
-        text = json.dumps(line | {k: _finite(v) for k, v in admitted(record).items()}, allow_nan=False)
-        self._file.handle(logging.makeLogRecord({"msg": text}))
+        line = {"time": round(time.time(), 6), "stream": self.stream, "step": self._step, **admitted(record)}
+        try:
+            text = _JSON(line)
+        except ValueError:
+            text = _JSON({k: _finite(v) for k, v in line.items()})
+        data = text.encode() + b"\n"
+        if self._file is None:
+            self._file = self._open()
+        if self._size + len(data) > self.max_bytes and self._size:
+            self._rotate()
+        # One call, so that a line is there whole or not at all: what did not fit on the disk is taken back.
+        written = os.write(self._file, data)
+        if written < len(data):
+            os.ftruncate(self._file, self._size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
+        self._size += written
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
+    def _open(self) -> int:
+        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        self._size = os.fstat(file).st_size
+        return file
 
-class _Raising(RotatingFileHandler):
-    """Errors belong to the caller, not to standard error."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        # Called while the error is being handled.
-        raise
+    def _rotate(self) -> None:
+        """The file becomes ``path.1``, ``path.1`` becomes ``path.2``, …, what was ``path.keep`` goes."""
+        names = [self.path, *(f"{self.path}.{i}" for i in range(1, self.keep + 1))]
+        for old, new in reversed(list(itertools.pairwise(names))):
+            with suppress(FileNotFoundError):
+                os.replace(old, new)
+        self.close()
+        self._file = self._open()
 
 
 def _finite(value: Any) -> Any:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from .names import BRANCHES, MODES, NUMBERS, Record, admitted
+from .names import BRANCHES, MODES, NUMBERS, Admitted, Record, admitted
 
 SECONDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 PIT = tuple(i / 20 for i in range(1, 21))
@@ -49,7 +49,7 @@ class Metrics:
     def __init__(self, *, stream: str = "", beside: "Metrics | None" = None) -> None:
         self.stream = stream
         self._lock = threading.Lock()
-        self._newest: dict[str, Any] = {}
+        self._newest = Admitted()
         self._when = 0.0
         self._steps = 0
         self._on: dict[str, int] = {}
@@ -67,9 +67,8 @@ class Metrics:
         with self._lock:
             self._newest, self._when = newest, time.time()
             self._steps += 1
-            for name, value in newest.items():
-                if isinstance(value, bool):
-                    self._on[name] = self._on.get(name, 0) + value
+            for name, on in newest.flags.items():
+                self._on[name] = self._on.get(name, 0) + on
             for name, histogram in self._histograms.items():
                 if name in newest:
                     histogram.add(newest[name])

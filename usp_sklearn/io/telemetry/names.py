@@ -42,28 +42,40 @@ FLAGS: dict[str, str] = {
 """Flags of a record. Others are passed on too: a flag can't give away data."""
 MODES = ("standard", "robust", "emergency")
 BRANCHES = ("A", "B", "C", "D")
+_REAL = frozenset({*NUMBERS, *MEASURES})
 GOOD = frozenset({"sinkhorn_converged"})
 """Flags whose absence is the event."""
 
 
-def admitted(record: Record) -> dict[str, Any]:
-    """The part of a record that may leave, as plain Python values.
+class Admitted(dict[str, Any]):
+    """The part of a record that may leave; its flags once more by themselves."""
+
+    flags: dict[str, bool]
+
+
+def admitted(record: Record) -> Admitted:
+    """The part of a record that may leave, as plain Python values; itself if it is one already.
 
     >>> admitted({"kurtosis": 3.0, "outlier": True, "y": 46.2, "features": [1.0], "mode": "standard"})
     {'kurtosis': 3.0, 'outlier': True, 'mode': 'standard'}
     """
-    out: dict[str, Any] = {}
+    if type(record) is Admitted:
+        return record
+    out, flags = Admitted(), {}
     for name, value in record.items():
-        if isinstance(value, bool | np.bool_):
-            out[name] = bool(value)
-        elif name in NUMBERS or name in MEASURES:
-            if isinstance(value, Real):
+        if value is True or value is False:
+            out[name] = flags[name] = value
+        elif name in _REAL:
+            if type(value) is float or isinstance(value, Real):
                 out[name] = float(value)
+        elif isinstance(value, np.bool_):
+            out[name] = flags[name] = bool(value)
         elif name == "mode":
             if value in MODES:
                 out[name] = value
         elif name == "kernel_weights" and len(value) == len(BRANCHES):
             out[name] = [float(w) for w in value]
+    out.flags = flags
     return out
 
 

@@ -3,7 +3,7 @@
 import logging
 from typing import Protocol
 
-from .names import Record
+from .names import Record, admitted
 
 LOGGER = logging.getLogger("usp_sklearn")
 
@@ -42,7 +42,8 @@ class Tee:
         self._failing: set[int] = set()
 
     def write(self, record: Record) -> None:
-        """Pass ``record`` on."""
+        """Pass on what may leave of ``record``."""
+        record = admitted(record)
         for i, sink in enumerate(self.sinks):
             try:
                 sink.write(record)

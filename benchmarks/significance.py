@@ -1,22 +1,12 @@
 """Is one forecaster better than another, or lucky? Tests on their losses, step by step and series by series.
 
-Within a series: Diebold and Mariano's test. With d_t the difference of two losses at step t (ours minus theirs),
-d̄ its mean over n steps and h the horizon,
-
-    S = d̄ √(n/ω̂) √((n + 1 − 2 h + h (h − 1)/n)/n),   ω̂ = γ̂₀ + 2 Σ_{k ≤ L} (1 − k/(L + 1)) γ̂_k,
-
-the second root being Harvey, Leybourne and Newbold's small-sample factor, and S is held against Student's t with n − 1
-degrees of freedom. Their ω̂ weighs the first h − 1 autocovariances alike and takes no others, which for h = 1 assumes
-differences without memory; losses under a changing variance have one. Here ω̂ is Newey and West's: Bartlett's kernel,
-never negative, with L = ⌊4 (n/100)^(2/9)⌋ lags, at least h − 1.
+Within a series: Diebold and Mariano's test with Bartlett's kernel, :mod:`usp_sklearn.api.metrics_comparison`.
 
 Over series: Holm's correction of their p values; the sign test and Wilcoxon's signed-rank test on log ratios of
 scores; Stouffer's z = Σ z_i/√m of the series' statistics. All of these take series for independent of one another, and
 those that share a source are not.
 
-References: Diebold & Mariano (1995), *Journal of Business & Economic Statistics*; Harvey, Leybourne & Newbold (1997),
-*International Journal of Forecasting*; Newey & West (1987), *Econometrica*, (1994), *Review of Economic Studies*; Holm
-(1979), *Scandinavian Journal of Statistics*; Stouffer et al. (1949), *The American Soldier*.
+References: Holm (1979), *Scandinavian Journal of Statistics*; Stouffer et al. (1949), *The American Soldier*.
 """
 
 from typing import NamedTuple
@@ -44,35 +34,16 @@ class Pooled(NamedTuple):
     stouffer: Result
 
 
-def lags(n: int, horizon: int = 1) -> int:
-    """Autocovariances that enter the long-run variance of ``n`` differences."""
-    return min(n - 1, max(horizon - 1, int(4 * (n / 100) ** (2 / 9))))
-
-
-def long_run_variance(d: ArrayLike, horizon: int = 1) -> float:
-    """ω̂ of differences ``d`` (n,), in their unit squared: n times the variance of their mean."""
-    d = np.asarray(d, np.float64)
-    n, e = len(d), d - np.mean(d)
-    last = lags(n, horizon)
-    weights = 2 * (1 - np.arange(last + 1) / (last + 1))
-    weights[0] = 1.0
-    return float(sum(w * (e[k:] @ e[: n - k]) / n for k, w in enumerate(weights)))
-
-
 def diebold_mariano(ours: ArrayLike, theirs: ArrayLike, horizon: int = 1) -> Result:
     """Test of equal expected losses (n,), two-sided; losses that never differ give (0, 1).
 
     >>> diebold_mariano([1.0, 2.0, 1.0, 3.0], [1.0, 2.0, 1.0, 3.0])
     Result(statistic=0.0, p=1.0)
     """
-    d = np.asarray(ours, np.float64) - np.asarray(theirs, np.float64)
-    n, mean = len(d), float(d.mean())
-    if not mean:
-        return Result(0.0, 1.0)
-    factor = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
-    variance = long_run_variance(d, horizon)
-    statistic = mean * np.sqrt(n / variance * factor) if variance > 0 else np.copysign(np.inf, mean)
-    return Result(float(statistic), float(2 * stats.t.sf(abs(statistic), n - 1)))
+    # Here, as the package starts the numerical libraries, whose threads a benchmark wants to count first.
+    from usp_sklearn.api import metrics_comparison
+
+    return Result(*metrics_comparison.diebold_mariano(ours, theirs, horizon))
 
 
 def holm(p: ArrayLike) -> Array:

@@ -9,6 +9,7 @@ from scipy import integrate, special
 
 from benchmarks import significance
 from benchmarks.significance import Result
+from usp_sklearn.api import metrics_comparison
 
 
 def student_tail(x, nu):
@@ -23,8 +24,8 @@ def test_diebold_mariano_by_hand():
     # e = 1, −1, 0, −2, 0, 2;  γ̂₀ = 10/6, γ̂₁ = −1/6, γ̂₂ = (0 + 2 + 0 − 4)/6 = −2/6
     variance = (10 + 2 * (2 / 3 * -1 + 1 / 3 * -2)) / 6
     statistic = 2 * np.sqrt(6 / variance * 5 / 6)
-    assert significance.lags(6) == 2
-    assert significance.long_run_variance(d) == pytest.approx(variance, rel=1e-12)
+    assert metrics_comparison.lags(6) == 2
+    assert metrics_comparison.long_run_variance(d) == pytest.approx(variance, rel=1e-12)
     found = significance.diebold_mariano(d + 5, np.full(6, 5.0))
     assert found.statistic == pytest.approx(statistic, rel=1e-12)
     assert found.p == pytest.approx(student_tail(statistic, 5), rel=1e-6)
@@ -41,10 +42,10 @@ def test_long_run_variance_approaches_that_of_an_autoregression():
     noise = rng.normal(size=n)
     for t in range(1, n):
         d[t] = phi * d[t - 1] + noise[t]
-    last = significance.lags(n)
+    last = metrics_comparison.lags(n)
     k = np.arange(1, last + 1)
     expected = (1 + 2 * ((1 - k / (last + 1)) * phi**k).sum()) / (1 - phi**2)
-    assert significance.long_run_variance(d) == pytest.approx(expected, rel=0.05)
+    assert metrics_comparison.long_run_variance(d) == pytest.approx(expected, rel=0.05)
     assert expected == pytest.approx(1 / (1 - phi) ** 2, rel=0.1)
 
 

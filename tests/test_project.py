@@ -18,6 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # A room may import itself and these; `runtime` is open to all.
 BELOW = {
+    "cli": {"api", "io", "core", "export"},
     "api": {"core", "kernels", "io"},
     "export": {"core", "api"},
     "core": {"kernels"},

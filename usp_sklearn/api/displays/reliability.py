@@ -135,7 +135,7 @@ class ReliabilityDisplay:
             middle = (below + at_most) / 2
             if (at_most > below).any():
                 self.ax_.vlines(levels, below, at_most, color=look.BLUES[2], linewidth=3.0)
-            self.ax_.plot(levels, middle, "o-", color=look.MEDIAN, markersize=3.5, linewidth=1.0, label="observed")
+            self.ax_.plot(levels, middle, "o-", color=look.MEDIAN, markersize=3.5, linewidth=1.0)
             self.ax_.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
             self.ax_.set_xlabel("level of the quantile")
             self.ax_.set_ylabel("share of outcomes below it")

@@ -44,7 +44,7 @@ STYLE: Any = {
     "legend.fontsize": 8.5,
 }
 _LEGEND = {"loc": "lower left", "borderpad": 0.0, "borderaxespad": 0.4, "handlelength": 1.4, "columnspacing": 1.2}
-_HANDLE, _LINE, _SURE = 3.5, 1.55, 0.8
+_HANDLE, _LINE, _SURE = 3.5, 1.55, 0.87
 """Width of a handle with its gaps and height of a row, in sizes of the font; share of the axes' width that is counted
 on: labels of ticks are not placed yet."""
 

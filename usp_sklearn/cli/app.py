@@ -1,0 +1,37 @@
+"""The commands, gathered."""
+
+import os
+from pathlib import Path
+
+import typer
+
+from .. import runtime
+from .backtest import backtest
+from .forecast import forecast
+
+app = typer.Typer(
+    name="usp",
+    help="Online probabilistic forecasting of series, from files and streams.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _prepare() -> None:
+    """Online probabilistic forecasting of series, from files and streams.
+
+    Compiled programs are kept in ~/.cache/usp_sklearn, so that only the first run is slow; the environment variable
+    USP_CACHE says another folder, or "off".
+    """
+    cache = os.environ.get("USP_CACHE", "")
+    if cache != "off":
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        runtime.configure(cache_dir=cache or home / "usp_sklearn")
+
+
+app.command()(forecast)
+app.command()(backtest)

@@ -1,0 +1,125 @@
+"""One pass over a series: fit on its beginning, then issue a law and learn the outcome, step by step."""
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..api.base import BasePredictor
+from ..api.stream import Stream
+from ..api.windows import SlidingWindow, sliding_window
+from .console import Talk
+
+Array = NDArray[np.float64]
+
+LEVELS = np.array([0.01, *np.arange(0.05, 0.96, 0.05).round(2), 0.99])
+"""Levels every pass keeps: those of the usual bands and of twenty equal cells."""
+
+CHUNK = 256
+FEWEST = 16
+"""Rows to fit on, at least."""
+
+
+class Rows(NamedTuple):
+    """A series as rows, and where the pass begins."""
+
+    series: pd.Series
+    windows: SlidingWindow
+    X: Array
+    y: Array
+    """(n,) or (n, H)"""
+    split: int
+    """rows to fit on"""
+
+    @property
+    def horizon(self) -> int:
+        """Steps ahead, H."""
+        return 1 if self.y.ndim == 1 else self.y.shape[1]
+
+    @property
+    def origins(self) -> NDArray[np.int64]:
+        """(m,) positions in the series at which the rows of the pass end."""
+        return np.arange(self.split, len(self.X)) + self.windows.width - 1
+
+    @property
+    def places(self) -> pd.Index:
+        """(m,) where the outcomes one step ahead stand."""
+        return self.series.index[self.origins + 1]
+
+
+class Pass(NamedTuple):
+    """What a pass leaves."""
+
+    rows: Rows
+    model: BasePredictor
+    levels: Array
+    quantiles: Array
+    """(m, q) or (m, H, q), each row issued before its outcome was learned"""
+    record: pd.DataFrame
+    """risk records of the last rows, by the place of their outcome"""
+    seconds: dict[str, float]
+
+    @property
+    def outcomes(self) -> Array:
+        """(m,) or (m, H)."""
+        return self.rows.y[self.rows.split :]
+
+    def at(self, levels: Any) -> Array:
+        """Quantiles (m, …, k) at some of the levels."""
+        return self.quantiles[..., np.searchsorted(self.levels, np.asarray(levels, np.float64) - 1e-9)]
+
+
+def season_of(word: str) -> int | str | None:
+    """The season as it was said: "auto", "none" or a number of samples."""
+    if word in ("auto", "none"):
+        return None if word == "none" else word
+    if word.isdecimal() and int(word) >= 1:
+        return int(word)
+    raise ValueError(f"--season must be 'auto', 'none' or a number of samples. Got {word!r} instead.")
+
+
+def rows_of(series: pd.Series, *, width: int, horizon: int, season: str, train: float) -> Rows:
+    """Rows of a series; ``train`` is the share of values to fit on, in which the season is looked for."""
+    if not 0 < train < 1:
+        raise ValueError(f"--train must be between 0 and 1. Got {train} instead.")
+    n = len(series)
+    known = int(train * n)
+    split = known - width - horizon + 1
+    if split < FEWEST or n - known < 2:
+        raise ValueError(
+            f"The series is too short: {n} values, of which {known} are to fit on; windows of {width} values and "
+            f"{horizon} steps ahead leave {max(split, 0)} rows, and {FEWEST} are needed. A smaller --width may help."
+        )
+    values = series.to_numpy(np.float64)
+    windows = SlidingWindow(width=width, horizon=horizon, season=season_of(season), multi=horizon > 1)
+    windows.fit(values[:known, None])
+    found = {"season": windows.season_, "second_season": windows.second_season_}
+    X, y = sliding_window(values, width=width, horizon=horizon, multi=horizon > 1, **found)
+    return Rows(series, windows, X, y, split)
+
+
+def walked(rows: Rows, model: BasePredictor, levels: Any, talk: Talk) -> Pass:
+    """Fit on the first rows and walk the rest; ``levels`` are kept beside the usual ones."""
+    levels = np.union1d(LEVELS, np.asarray(levels, np.float64))
+    rest, start = len(rows.X) - rows.split, time.perf_counter()
+    with talk.progress(f"fitting {type(model).__name__} on {rows.split:,} rows") as bar:
+        model.fit(rows.X[: rows.split], rows.y[: rows.split])
+        fitted = time.perf_counter()
+        bar.say(f"walking through {rest:,} rows")
+        bar.of(rest)
+        parts = []
+        for a in range(rows.split, len(rows.X), CHUNK):
+            part = slice(a, min(a + CHUNK, len(rows.X)))
+            parts.append(model.update_predict(rows.X[part], rows.y[part], quantiles=levels))
+            bar.advance(part.stop - part.start)
+    seconds = {"fit": fitted - start, "walk": time.perf_counter() - fitted}
+    record = model.telemetry_frame_.tail(rest)
+    record = record.set_axis(rows.places[rest - len(record) :], axis=0)
+    return Pass(rows, model, levels, np.concatenate(parts), record, seconds)
+
+
+def stream_of(rows: Rows, model: BasePredictor) -> Stream:
+    """A stream that stands at the newest value, from a model that has learned all rows."""
+    return Stream(model, rows.series.to_numpy(np.float64), rows.windows)

@@ -222,6 +222,14 @@ def test_size_is_looked_at_before_anything_is_allocated(tmp_path):
     assert snapshot.read(path, limit=path.stat().st_size).content == {}
 
 
+def test_a_header_that_would_swell_in_memory_is_refused():
+    bomb = forged({"content": "[" + "[]," * 3_000_000 + "[]]"})
+    with pytest.raises(SnapshotError, match=r"its header has .* bytes, more than the limit of 8388608"):
+        snapshot.decode(bomb)
+    with pytest.raises(ValueError, match="header may have 8388608 bytes"):
+        snapshot.encode({"text": "x" * 9_000_000}, {})
+
+
 def test_only_regular_files_are_read(tmp_path):
     os.mkfifo(tmp_path / "pipe.usp")
     for path in (tmp_path / "pipe.usp", "/dev/zero"):

@@ -35,6 +35,8 @@ from .schema import SCHEMA, Arrays, Content, SnapshotError, migrated
 KIND = "usp-snapshot"
 LIMIT = 1 << 30
 """Bytes a snapshot may have unless the caller says otherwise."""
+HEADER = 1 << 23
+"""Bytes its header may have: JSON takes twenty times its length in memory, arrays only their own."""
 DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool")
 _DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 _BLANK = "0" * 64
@@ -77,7 +79,10 @@ def encode(content: Content, arrays: Arrays) -> bytes:
         "sha256": _BLANK,
     }
     data = bytearray(serialised({name: np.asarray(x, order="C") for name, x in arrays.items()}, metadata))
-    found = _DIGEST.search(data, 8, 8 + int.from_bytes(data[:8], "little"))
+    length = int.from_bytes(data[:8], "little")
+    if length > HEADER:
+        raise ValueError(f"A snapshot's header may have {HEADER} bytes. Got {length} instead.")
+    found = _DIGEST.search(data, 8, 8 + length)
     assert found is not None and found[1] == _BLANK.encode()
     data[found.start(1) : found.end(1)] = hashlib.sha256(data).hexdigest().encode()
     return bytes(data)
@@ -93,6 +98,8 @@ def decode(data: bytes) -> Snapshot:
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > len(data) - 8:
         raise SnapshotError("it is no snapshot, or cut off")
+    if length > HEADER:
+        raise SnapshotError(f"its header has {length} bytes, more than the limit of {HEADER}")
     found = _DIGEST.search(data, 8, 8 + length)
     if found is None:
         raise SnapshotError("it is no snapshot, or damaged: there is no digest in it")

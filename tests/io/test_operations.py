@@ -36,10 +36,11 @@ def program():
 
 
 def test_the_program_of_the_page_runs_and_goes_on(program, tmp_path):
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    environment = os.environ | {name.upper(): str(getattr(jax.config, name)) for name in names}
+    command = [sys.executable, "-c", program]
     for run in (1, 2):
-        done = subprocess.run(
-            [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120
-        )
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         assert len((tmp_path / "risk.jsonl").read_text().splitlines()) == 100 * run
         newest = f"snapshot-{2 * run:08d}.usp"

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 EXIT_USAGE = 2
@@ -26,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = f"usp {words[0]}" if words and not words[0].startswith("-") else "usp"
     try:
-        status = typer.main.get_command(app).main(words, prog_name="usp", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: _complain(name, f"warning: {message}")  # type: ignore[assignment]
+            status = typer.main.get_command(app).main(words, prog_name="usp", standalone_mode=False)
     except BrokenPipeError:
         # Whoever read has had enough; nothing may be written to the pipe at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,13 +1,18 @@
 """The commands, gathered."""
 
 import os
+from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from .. import runtime
 from .backtest import backtest
+from .export import export
 from .forecast import forecast
+from .info import info
+from .stream import stream
 
 app = typer.Typer(
     name="usp",
@@ -20,8 +25,18 @@ app = typer.Typer(
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"usp_sklearn {version('usp-sklearn')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _prepare() -> None:
+def _prepare(
+    show: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which this is.")
+    ] = False,
+) -> None:
     """Online probabilistic forecasting of series, from files and streams.
 
     Compiled programs are kept in ~/.cache/usp_sklearn, so that only the first run is slow; the environment variable
@@ -35,3 +50,6 @@ def _prepare() -> None:
 
 app.command()(forecast)
 app.command()(backtest)
+app.command()(stream)
+app.command()(export)
+app.command()(info)

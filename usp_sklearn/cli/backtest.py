@@ -15,7 +15,7 @@ def backtest(
     levels: o.Levels = o.SHOWN,
     out: o.Out = None,
     report: o.Report = None,
-    train: o.Train = 0.6,
+    train: o.Train = o.SHARE,
     quiet: o.Quiet = False,
 ) -> None:
     """Score forecasts: fit on the first share of the series, then issue a law and learn the outcome, step by step.

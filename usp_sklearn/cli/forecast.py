@@ -1,11 +1,16 @@
 """``usp forecast``: the laws of the next values."""
 
 import time
+from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from ..api.persistence import save
 from . import options as o
 from .calendar import following, shown
 from .console import Talk
-from .passes import stream_of, walked
+from .passes import fitted_stream, walked
 from .tables import ahead, deliver, put
 
 
@@ -17,7 +22,10 @@ def forecast(
     levels: o.Levels = o.SHOWN,
     out: o.Out = None,
     report: o.Report = None,
-    train: o.Train = 0.6,
+    train: o.Train = o.SHARE,
+    keep: Annotated[
+        Path | None, typer.Option("--save", help="The trained stream, .usp, for stream and export.")
+    ] = None,
     quiet: o.Quiet = False,
 ) -> None:
     """Forecast the next values: quantiles by step, from a model fitted on the whole series.
@@ -31,13 +39,17 @@ def forecast(
     start, horizon = time.perf_counter(), modelling.horizon
     model = modelling.estimator(rows.windows)
     with talk.progress(f"fitting {type(model).__name__} on {len(rows.X):,} rows"):
-        law = stream_of(rows, model.fit(rows.X, rows.y)).law
+        stream = fitted_stream(rows, model)
+    law = stream.law
     places = following(series.index, horizon)
     table = ahead(places, law.ppf(wanted).reshape(horizon, -1), wanted)
     deliver(table, out)
     talk.say(f"fitted in {time.perf_counter() - start:.1f} s; {horizon} after {shown(series.index[-1])}")
     if out is not None:
         talk.say(f"written: {out}")
+    if keep is not None:
+        save(stream, keep)
+        talk.say(f"written: {keep}")
     if report is not None:
         from .report import forecast_report
 

@@ -19,6 +19,9 @@ from .console import Talk
 from .models import Model, made
 from .passes import Rows, rows_of
 
+SHARE = 0.6
+"""Of a series, to fit on before a walk; a season is looked for in no more than that."""
+
 SHOWN = "0.01,0.05,0.1,0.25,0.5,0.75,0.9,0.95,0.99"
 
 Data = Annotated[Path, typer.Argument(help="CSV (gzip or not) or Parquet file.", show_default=False)]

@@ -120,6 +120,7 @@ def walked(rows: Rows, model: BasePredictor, levels: Any, talk: Talk) -> Pass:
     return Pass(rows, model, levels, np.concatenate(parts), record, seconds)
 
 
-def stream_of(rows: Rows, model: BasePredictor) -> Stream:
-    """A stream that stands at the newest value, from a model that has learned all rows."""
+def fitted_stream(rows: Rows, model: BasePredictor) -> Stream:
+    """A model fitted on all rows, as a stream that stands at the newest value."""
+    model.fit(rows.X, rows.y)
     return Stream(model, rows.series.to_numpy(np.float64), rows.windows)

@@ -1,9 +1,7 @@
 """Forecasts as tables, and tables as files."""
 
 import io
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..io.durable import replace
 from .passes import Pass
 
 Array = NDArray[np.float64]
@@ -68,18 +67,4 @@ def deliver(table: pd.DataFrame, path: Path | None) -> None:
 
 def put(path: Path, data: bytes) -> None:
     """Write a file in one step: whoever reads finds the old one or the new one, whole."""
-    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-        os.chmod(draft, 0o666 & ~_umask())
-        os.replace(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    replace(path, data)

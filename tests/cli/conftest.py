@@ -1,0 +1,43 @@
+"""The command line inside tests: called as a function, with a small file of data and no cache of its own."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from usp_sklearn.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch):
+    monkeypatch.setenv("USP_CACHE", "off")
+
+
+@pytest.fixture(scope="session")
+def series():
+    """160 daily values that revert to 20."""
+    rng = np.random.default_rng(0)
+    y = np.empty(160)
+    y[0] = 20.0
+    for t in range(1, 160):
+        y[t] = 20 + 0.8 * (y[t - 1] - 20) + rng.normal()
+    return pd.Series(y.round(3), index=pd.date_range("2024-01-01", periods=160, name="day"), name="load")
+
+
+@pytest.fixture(scope="session")
+def data(series, tmp_path_factory):
+    """The series as a file."""
+    path = tmp_path_factory.mktemp("data") / "load.csv"
+    series.to_csv(path)
+    return path
+
+
+@pytest.fixture
+def usp(capsys):
+    """Run a command: exit status, stdout, stderr."""
+
+    def run(*words):
+        status = main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run

@@ -1,0 +1,234 @@
+"""Commands: the numbers are the library's, wrong usage is one line and status 2."""
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+
+from usp_sklearn import LevyPredictor, SlidingWindow, Stream, crps_score, sliding_window
+from usp_sklearn.api.persistence import load
+from usp_sklearn.cli import options as o
+from usp_sklearn.cli.calendar import following
+from usp_sklearn.cli.models import Model, made
+from usp_sklearn.cli.naive import naive
+from usp_sklearn.cli.passes import LEVELS
+
+LEVY = ("--model", "levy", "--width", "8", "--season", "none")
+
+
+def rows(series, **more):
+    windows = SlidingWindow(width=8, season=None, **more).fit(series.to_numpy()[:96, None])
+    return windows, *sliding_window(series.to_numpy(), width=8, season=None, **more)
+
+
+def table(text, **more):
+    return pd.read_csv(io.StringIO(text), index_col=0, parse_dates=True, **more)
+
+
+# --------------------------------------------------------------------- forecast and backtest
+
+
+def test_forecast_is_the_law_of_a_stream_at_the_end(usp, data, series, tmp_path):
+    kept = tmp_path / "load.usp"
+    status, out, err = usp("forecast", data, *LEVY, "--levels", "0.1,0.5,0.9", "--save", kept, "-p", "tau=0.7")
+    assert status == 0 and "160 values of 'load', 2024-01-01 to 2024-06-08" in err
+    windows, X, y = rows(series)
+    model = LevyPredictor(**windows.layout, random_state=0, tau=0.7).fit(X, y)
+    law = Stream(model, series.to_numpy(), windows).law
+    found = table(out)
+    assert found.index.tolist() == [pd.Timestamp("2024-06-09")] and found.columns[0] == "step"
+    np.testing.assert_allclose(found.iloc[0, 1:], law.ppf([0.1, 0.5, 0.9]), rtol=1e-11)
+    np.testing.assert_array_equal(load(kept).law.ppf([0.1, 0.9]), law.ppf([0.1, 0.9]))
+
+
+def test_all_steps_up_to_the_horizon(usp, data, series, tmp_path):
+    out = tmp_path / "ahead.parquet"
+    status, text, _ = usp("forecast", data, *LEVY, "--horizon", 2, "-o", out, "--quiet")
+    assert status == 0 and text == ""
+    windows, X, y = rows(series, horizon=2, multi=True)
+    law = Stream(LevyPredictor(**windows.layout, random_state=0).fit(X, y), series.to_numpy(), windows).law
+    found = pd.read_parquet(out)
+    np.testing.assert_allclose(found["q0.5"], law.median(), rtol=1e-12)
+    assert found["step"].tolist() == [1, 2] and found.index.name == "day"
+
+
+def test_backtest_keeps_what_update_predict_gives(usp, data, series, tmp_path):
+    out = tmp_path / "behind.csv"
+    status, text, err = usp("backtest", data, *LEVY, "-o", out)
+    assert status == 0 and "written" in err
+    windows, X, y = rows(series)
+    split = 96 - 8
+    model = LevyPredictor(**windows.layout, random_state=0).fit(X[:split], y[:split])
+    expected = model.update_predict(X[split:], y[split:], quantiles=LEVELS)
+    found = pd.read_csv(out, index_col=0, parse_dates=True)
+    np.testing.assert_allclose(found["q0.9"], expected[:, np.searchsorted(LEVELS, 0.9)], rtol=1e-10)
+    np.testing.assert_allclose(found["outcome"], series.iloc[96:], rtol=1e-12)
+    assert (found.index == series.index[96:]).all()
+    lines = text.splitlines()
+    assert lines[0].split()[:2] == ["forecast", "CRPS"] and [line.split()[0] for line in lines[1:]] == [
+        "LevyPredictor", "persistence",
+    ]  # fmt: skip
+    assert lines[1].split()[1] == f"{crps_score(y[split:], expected, quantiles=LEVELS):.4g}"
+
+
+def test_naive_forecasts_by_brute_force():
+    rng = np.random.default_rng(1)
+    y = rng.normal(size=60).cumsum()
+    for season, horizon in ((None, 1), (None, 3), (7, 1), (7, 9)):
+        lag = horizon if season is None else season * int(np.ceil(horizon / season))
+        for origin in (40, 55):
+            errors = [y[s] - y[s - lag] for s in range(lag, origin + 1)]
+            expected = y[origin + horizon - lag] + np.quantile(errors, [0.1, 0.5])
+            found = naive(y, np.array([origin]), horizon, np.array([0.1, 0.5]), season)
+            np.testing.assert_allclose(found[0], expected, atol=1e-12)
+
+
+def test_naive_forecasts_never_look_ahead():
+    y = np.random.default_rng(2).normal(size=50)
+    changed = np.r_[y[:31], y[31:] + 100]
+    for season in (None, 5):
+        one, other = (naive(v, np.array([30]), 2, np.array([0.5]), season) for v in (y, changed))
+        np.testing.assert_array_equal(one, other)
+
+
+# --------------------------------------------------------------------- other commands
+
+
+def test_info_says_what_there_is(usp, data, tmp_path):
+    status, out, _ = usp("info", "--json")
+    facts = json.loads(out)
+    assert status == 0 and facts["jax"] and "cpu" in facts["devices"].lower()
+    status, out, _ = usp("info", data)
+    assert status == 0 and "160" in out and "1 days" in out and "load" in out
+    kept = tmp_path / "s.usp"
+    usp("forecast", data, *LEVY, "--save", kept)
+    _, out, _ = usp("info", kept)
+    assert "Stream" in out and "values seen" in out
+
+
+def test_export_writes_an_artefact_that_gives_the_same_numbers(usp, data, series, tmp_path):
+    from usp_sklearn.export import load_model
+
+    kept = tmp_path / "s.usp"
+    usp("forecast", data, *LEVY, "--save", kept)
+    status, _, err = usp("export", kept, tmp_path / "out", "--format", "stablehlo", "--levels", "0.1,0.5,0.9")
+    assert status == 0 and "written" in err
+    artefact = load_model(tmp_path / "out")
+    found = artefact.step(artefact.state, [21.0])["quantiles"].ravel()
+    np.testing.assert_allclose(found, load(kept).push(21.0).ppf([0.1, 0.5, 0.9]), rtol=1e-9)
+    _, out, _ = usp("info", tmp_path / "out")
+    assert "stablehlo" in out and "predict, step" in out
+
+
+# --------------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize("words, message", [
+    (["forecast"], "usp forecast: Missing argument"),
+    (["forecast", "none.csv"], "usp forecast: none.csv: No such file or directory"),
+    (["forecast", "DATA", "-q", "--model", "arima"], "usp forecast: Invalid value for"),
+    (["forecast", "DATA", "-q", "--levels", "0.1,x"], "--levels must be numbers between commas"),
+    (["forecast", "DATA", "-q", "--levels", "0.1,2"], "'quantiles' parameter must be one or more floats"),
+    (["forecast", "DATA", "-q", "--column", "price"], "'column' parameter must be one of the columns 'day', 'load'"),
+    (["forecast", "DATA", "-q", "--season", "weekly"], "--season must be 'auto', 'none' or a number"),
+    (["forecast", "DATA", "-q", "--param", "speed=3"], "--param must be name=value with a name of"),
+    (["forecast", "DATA", "-q", "--param", "tau=-3"], "'tau' parameter of JKOPredictor must be"),
+    (["forecast", "DATA", "-q", "--width", "150"], "The series is too short: 160 values"),
+    (["forecast", "DATA", "-q", "--missing", "keep"], "--missing must be 'error' or 'drop'"),
+    (["backtest", "DATA", "-q", "--train", "1.5"], "--train must be between 0 and 1"),
+    (["backtest", "BAD"], "Line 3, column 'load': 'much' is not a number"),
+    (["export", "BAD.usp", "out"], "BAD.usp"),
+    (["info", "FOLDER"], "holds no valid snapshot"),
+    (["stream", "--warm-up", "5"], "--warm-up must be at least"),
+    (["stream", "--history", "a.csv", "--from", "b.usp"], "--history and --from exclude each other"),
+    (["nonsense"], "usp nonsense: No such command"),
+    (["--colour"], "usp: No such option"),
+])  # fmt: skip
+def test_mistakes_are_one_line_and_status_two(usp, data, tmp_path, words, message):
+    bad = tmp_path / "BAD"
+    bad.write_text("day,load\n2024-01-01,1\n2024-01-02,much\n")
+    (tmp_path / "BAD.usp").write_text("no snapshot")
+    names = {"DATA": data, "BAD": bad, "BAD.usp": tmp_path / "BAD.usp", "FOLDER": tmp_path}
+    status, out, err = usp(*(names.get(word, word) for word in words))
+    assert status == 2 and out == ""
+    assert err.count("\n") == 1 and message in err and "Traceback" not in err
+
+
+def test_help_is_there_for_every_command(usp):
+    for command in ([], ["forecast"], ["backtest"], ["tune"], ["export"], ["info"], ["stream"]):
+        status, out, _ = usp(*command, "--help")
+        assert status == 0 and "Usage: usp" in out
+
+
+def test_version(usp):
+    from usp_sklearn import __version__
+
+    assert usp("--version") == (0, f"usp_sklearn {__version__}\n", "")
+
+
+def test_errors_of_ours_are_not_hidden(monkeypatch, usp, data):
+    monkeypatch.setattr("usp_sklearn.cli.forecast.fitted_stream", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        usp("forecast", data, *LEVY)
+
+
+def test_python_m_is_the_command_and_a_closed_pipe_is_no_error(data):
+    command = [sys.executable, "-m", "usp_sklearn", "info"]
+    done = subprocess.run(f"{' '.join(command)} | head -c 5", shell=True, capture_output=True, text=True)
+    assert done.stdout == "pytho" and done.stderr == ""
+    done = subprocess.run([*command, "none.csv"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr == "usp info: none.csv: No such file or directory\n"
+
+
+def test_without_typer_the_extra_is_named(monkeypatch, capsys):
+    from usp_sklearn.cli import main
+
+    monkeypatch.setitem(sys.modules, "typer", None)
+    assert main(["info"]) == 2
+    assert "pip install 'usp-sklearn[cli]'" in capsys.readouterr().err
+
+
+# --------------------------------------------------------------------- parts
+
+
+@pytest.mark.parametrize("index, expected", [
+    (pd.date_range("2024-01-01", periods=9, freq="h", tz="Europe/Berlin"), ["2024-01-01 09:00+01:00"]),
+    (pd.date_range("2024-01-31", periods=4, freq="ME"), ["2024-05-31"]),
+    (pd.date_range("2024-01-01", periods=4, freq="QS"), ["2025-01-01"]),
+    (pd.bdate_range("2024-01-01", periods=10).delete(5), ["2024-01-15", "2024-01-16"]),
+    (pd.to_datetime([f"2024-01-01 00:{m}" for m in ("00", "10", "21", "31")]), ["2024-01-01 00:41"]),
+    (pd.to_datetime(["2024-01-01"]), ["2024-01-02"]),
+])  # fmt: skip
+def test_what_follows_in_time(index, expected):
+    assert following(index, len(expected)).tolist() == [pd.Timestamp(t) for t in expected]
+
+
+def test_what_follows_in_numbers():
+    assert following(pd.Index([1, 3, 5, 9]), 2).tolist() == [11, 13]
+    np.testing.assert_allclose(following(pd.Index([0.5, 0.75, 1.0]), 2), [1.25, 1.5])
+
+
+def test_groups_of_options_become_options():
+    seen = {}
+
+    @o.spread
+    def show(reading: o.Reading, modelling: o.Modelling, top: int = 3):
+        """Show."""
+        seen.update(reading=reading, modelling=modelling, top=top)
+
+    app = typer.Typer()
+    app.command()(show)
+    typer.main.get_command(app).main(["--decimal", ",", "--top", "5", "--model", "dgm"], standalone_mode=False)
+    assert seen["reading"].decimal == "," and seen["top"] == 5 and seen["modelling"].model is Model.dgm
+
+
+def test_parameters_are_literals_or_text():
+    layout = {"width": 8, "n_level": 0, "n_exog": 0}
+    model = made(Model.jko, layout, 3, ["branches=['A','D']", "geometry=sinkhorn", "calibration=False"])
+    assert model.branches == ["A", "D"] and model.geometry == "sinkhorn" and model.calibration is False
+    assert model.random_state == 3 and model.width == 8

@@ -1,0 +1,129 @@
+"""Observations as they come: lines of stdin or of a growing file, and what a line says."""
+
+import json
+import os
+import select
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..io.cells import is_missing, numbers
+
+BLOCK, LONGEST = 1 << 16, 1 << 20
+FLOAT_MAX = sys.float_info.max
+PATIENCE = 0.2
+"""Seconds between looks at a file that may have grown."""
+
+
+class Observation(NamedTuple):
+    """A value and its time, as it was written; None for none."""
+
+    time: str | None
+    value: float
+
+
+class Wake:
+    """A pipe that ends waiting: :meth:`ring` may be called from a signal handler or another thread."""
+
+    def __init__(self) -> None:
+        self.out, self._into = os.pipe()
+        self.rung = False
+
+    def ring(self) -> None:
+        """End all waiting, now and later."""
+        self.rung = True
+        os.write(self._into, b"\0")
+
+
+def lines(source: Path | None, follow: bool, wake: Wake) -> Iterator[str]:
+    """Lines of a file, or of stdin for None, until its end or until ``wake`` rings.
+
+    With ``follow`` the end of a file is not the end: it may grow.
+
+    Raises
+    ------
+    ValueError
+        If a line has more than a million bytes, or the file becomes shorter.
+    """
+    descriptor = 0 if source is None else os.open(source, os.O_RDONLY)
+    try:
+        rest = b""
+        while (block := _block(descriptor, source, follow, wake)) is not None:
+            *whole, rest = (rest + block).split(b"\n")
+            for line in whole:
+                yield line.decode("utf-8", "replace")
+                if wake.rung:
+                    return
+            if len(rest) > LONGEST:
+                raise ValueError(f"A line must have at most {LONGEST} bytes. Got more instead.")
+        if rest and not wake.rung:
+            yield rest.decode("utf-8", "replace")
+    finally:
+        if source is not None:
+            os.close(descriptor)
+
+
+def _block(descriptor: int, source: Path | None, follow: bool, wake: Wake) -> bytes | None:
+    """What can be read, after waiting for it; None at the end."""
+    while not wake.rung:
+        if source is None:
+            ready, _, _ = select.select([descriptor, wake.out], [], [])
+            if descriptor not in ready:
+                return None
+        block = os.read(descriptor, BLOCK)
+        if block:
+            return block
+        if source is None or not follow:
+            return None
+        if os.fstat(descriptor).st_size < os.lseek(descriptor, 0, os.SEEK_CUR):
+            raise ValueError(f"{source} has become shorter while it was read.")
+        select.select([wake.out], [], [], PATIENCE)
+    return None
+
+
+def observation(line: str, decimal: str | None = None) -> Observation | None:
+    """What a line says; None for a blank line, a comment or a header.
+
+    A number; a time and a number between a comma, semicolon, tab or blank (of several cells the first and the last
+    count); or a JSON object with "value" and, if it has one, "time".
+
+    Raises
+    ------
+    ValueError
+        If the line says no number.
+
+    >>> observation("2024-01-01 10:00,1.5")
+    Observation(time='2024-01-01 10:00', value=1.5)
+    >>> observation('{"value": 2, "time": "noon"}').value, observation("time,value")
+    (2.0, None)
+    """
+    text = line.strip().lstrip("\ufeff")
+    if not text or text.startswith("#"):
+        return None
+    if text.startswith("{"):
+        return _object(text)
+    cells = [text]
+    for delimiter in (";", "\t", ",", " "):
+        if delimiter in text and delimiter != decimal:
+            cells = [cell.strip().strip('"') for cell in text.split(delimiter)]
+            break
+    time = cells[0] if len(cells) > 1 else None
+    if is_missing(cells[-1]):
+        raise ValueError("there is no value")
+    if not any(c.isdigit() for c in text):
+        return None
+    return Observation(time, float(numbers(cells[-1:], decimal or ".")[0]))
+
+
+def _object(text: str) -> Observation:
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("it is not valid JSON") from None
+    value, time = said.get("value"), said.get("time")
+    # A whole number may be beyond the largest float.
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= FLOAT_MAX
+    if not number:
+        raise ValueError('"value" is not a number')
+    return Observation(None if time is None else str(time), float(value))

@@ -1,0 +1,133 @@
+"""A stream that can be left and taken up again: its model, how much of the input it has seen, its folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..api.persistence import checkpoint, load, restore
+from ..api.stream import Stream
+from ..io.durable import make_folder, replace
+from ..io.schema import SnapshotError
+from ..io.store import Store
+from .options import SHARE, Modelling
+from .passes import FEWEST, fitted_stream
+
+NOTE, WAITING = "session.json", "waiting.json"
+
+
+class Session:
+    """A stream and its place in the input.
+
+    Parameters
+    ----------
+    modelling : how a model is made, where there is none yet
+    levels : quantile levels of its laws
+    warm_up : values that are waited for before a model is fitted on them
+    folder : of the checkpoints, or None
+
+    Attributes
+    ----------
+    stream : Stream, or None while values are waited for
+    seen : observations of the input that were learned, or wait
+    """
+
+    def __init__(self, modelling: Modelling, levels: list[float], warm_up: int, folder: Path | None) -> None:
+        self.modelling, self.levels, self.warm_up, self.folder = modelling, levels, warm_up, folder
+        self.stream: Stream | None = None
+        self.waiting: list[float] = []
+        self._base = 0
+
+    @property
+    def seen(self) -> int:
+        """Observations of the input so far."""
+        return len(self.waiting) if self.stream is None else self.stream.buffer.count - self._base
+
+    # ------------------------------------------------------------------ beginnings
+
+    def resume(self) -> bool:
+        """Take up what the folder holds; False if it holds nothing."""
+        if self.folder is None:
+            return False
+        if Store(self.folder).paths():
+            stream = restore(self.folder)
+            if not isinstance(stream, Stream):
+                raise SnapshotError(f"{self.folder} holds snapshots of a {type(stream).__name__}, not of a stream.")
+            note = self._note(NOTE)
+            self._base, self.stream = stream.buffer.count if note is None else int(note["base"]), stream
+            self._ready()
+            return True
+        note = self._note(WAITING)
+        self.waiting = [] if note is None else [float(v) for v in note["values"]]
+        return note is not None
+
+    def fit(self, series: pd.Series, base: int | None = None) -> None:
+        """Fit a model on a series; ``base`` of its values are not of the input (default: none of them is)."""
+        rows = self.modelling.rows(series, SHARE)
+        stream = fitted_stream(rows, self.modelling.estimator(rows.windows))
+        self._begin(stream, len(series) if base is None else base)
+
+    def take(self, path: Path) -> None:
+        """Go on with a stream that was saved."""
+        stream = load(path)
+        if not isinstance(stream, Stream):
+            raise SnapshotError(f"{path} holds a {type(stream).__name__}, not a stream.")
+        self._begin(stream, stream.buffer.count)
+
+    def _begin(self, stream: Stream, base: int) -> None:
+        self._base, self.stream = base, stream
+        self._ready()
+        if self.folder is not None:
+            self._write(NOTE, {"base": base})
+
+    def _ready(self) -> None:
+        """Compile what a push needs before the first one."""
+        assert self.stream is not None
+        self.stream.law.ppf(self.levels)
+
+    # ------------------------------------------------------------------ steps
+
+    def push(self, value: float) -> Any:
+        """Learn a value; quantiles (q,) or (H, q) of what comes next, or None while values are waited for."""
+        if self.stream is not None:
+            return self.stream.push(value).ppf(self.levels)
+        self.waiting.append(value)
+        if len(self.waiting) < self.warm_up:
+            return None
+        self.fit(pd.Series(np.asarray(self.waiting), name="value"), base=0)
+        return self.stream.law.ppf(self.levels) if self.stream is not None else None
+
+    def save(self) -> None:
+        """Keep where it stands, if there is a folder for it."""
+        if self.folder is None:
+            return
+        if self.stream is not None:
+            checkpoint(self.stream, self.folder)
+        elif self.waiting:
+            self._write(WAITING, {"values": list(self.waiting)})
+
+    # ------------------------------------------------------------------ notes
+
+    def _note(self, name: str) -> dict[str, Any] | None:
+        assert self.folder is not None
+        try:
+            note = json.loads((self.folder / name).read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise SnapshotError(f"{self.folder / name} is damaged: {error}.") from error
+        if not isinstance(note, dict) or not {"base", "values"} & set(note):
+            raise SnapshotError(f"{self.folder / name} is damaged.")
+        return note
+
+    def _write(self, name: str, note: dict[str, Any]) -> None:
+        assert self.folder is not None
+        make_folder(self.folder)
+        replace(self.folder / name, json.dumps(note).encode())
+
+
+def least(modelling: Modelling) -> int:
+    """The fewest values a model can be fitted on."""
+    return int(np.ceil((modelling.width + modelling.horizon - 1 + FEWEST) / SHARE)) + 1

@@ -36,7 +36,12 @@ class Picture(NamedTuple):
 
 
 def picture(
-    draw: Callable[[Any], None], size: tuple[float, float], shape: tuple[int, int], words: str, caption: str, salt: str
+    draw: Callable[[Any], None],
+    size: tuple[float, float],
+    shape: tuple[int, int],
+    words: str | Callable[[], str],
+    caption: str,
+    salt: str,
 ) -> Picture:
     """Draw on axes of a new figure and take it as inline SVG.
 
@@ -45,7 +50,7 @@ def picture(
     draw : what draws, given a flat array of axes
     size : inches
     shape : rows and columns of axes
-    words : what a reader who does not see the picture is told
+    words : what a reader who does not see the picture is told; a function is asked after the drawing
     caption : what stands below it
     salt : makes identifiers of this picture its own within the page
     """
@@ -62,7 +67,7 @@ def picture(
         buffer = io.StringIO()
         nothing: Any = {"Creator": None, "Date": None, "Format": None, "Type": None}
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    return Picture(Markup(_inline(buffer.getvalue(), words)), caption)
+    return Picture(Markup(_inline(buffer.getvalue(), words if isinstance(words, str) else words())), caption)
 
 
 def _inline(document: str, words: str) -> str:

@@ -89,7 +89,7 @@ def telemetry(run: Pass) -> Picture:
 
     caption = f"Risk records of the last {len(record):,} steps."
     words = f"{caption} Local Hölder exponent between {record['holder_exponent'].min():.2f} and "
-    words += f"{record['holder_exponent'].max():.2f}; {int(record['regime_changed'].sum())} change alarms; running "
+    words += f"{record['holder_exponent'].max():.2f}; change alarms: {int(record['regime_changed'].sum())}; running "
     words += f"coverage of the 80 % interval {80 + 100 * record['coverage_error'].iloc[-1]:.0f} % at the end."
     return picture(draw, (9.0, 6.9), (4, 1), words, caption, "telemetry")
 
@@ -104,9 +104,11 @@ def pit(run: Pass) -> Picture:
         shares.extend(counts / counts.sum() / np.diff(edges))
 
     caption = "Probability integral transform: flat where the laws are right, a bowl where they are too narrow."
-    made = picture(draw, (4.6, 4.2), (1, 1), "", caption, "pit")
-    words = f"Histogram. {caption} Heights are between {min(shares):.2f} and {max(shares):.2f}; 1 is right."
-    return made._replace(svg=made.svg.replace('aria-label=""', f'aria-label="{words}"'))
+
+    def words() -> str:
+        return f"Histogram. {caption} Heights are between {min(shares):.2f} and {max(shares):.2f}; 1 is right."
+
+    return picture(draw, (4.6, 4.2), (1, 1), words, caption, "pit")
 
 
 def reliability(run: Pass) -> Picture:

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import common
 from benchmarks.accuracy import WIDTH
 from usp_sklearn import JKOPredictor, sliding_window
-from usp_sklearn.core import calibration, engine, flows, orchestrator, pipeline, stack
+from usp_sklearn.core import calibration, engine, flows, orchestrator, pipeline, programs, stack
 from usp_sklearn.kernels.law import LEVELS, Law
 from usp_sklearn.runtime import precision
 
@@ -110,7 +110,7 @@ def capture(y: np.ndarray, season: int | None, known: int) -> Stored:
     mask, outcome = np.arange(rows) < head.stop - head.start, np.resize(target[head], rows)
     # The seed that the estimator draws, so that its nets start alike.
     key = jax.random.key(int(check_random_state(model.random_state).randint(np.iinfo(np.int32).max)))
-    state = pipeline.fit(spec, params, engine.raw(layout, X[head], rows), outcome, mask, key, np.int32(1))
+    state = programs.fit(pipeline, spec, params, engine.raw(layout, X[head], rows), outcome, mask, key, np.int32(1))
     parts = []
     for start in range(0, len(X), CHUNK):
         part = slice(start, start + CHUNK)

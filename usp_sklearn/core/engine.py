@@ -4,6 +4,7 @@ Rows, widths and context columns are padded to buckets; hyper-parameters travel 
 search therefore share the programs of one fit.
 """
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -16,10 +17,12 @@ from ..kernels.contract import Config
 from ..kernels.law import Law
 from ..kernels.registry import BRANCHES
 from ..kernels.window import Raw
-from . import horizons, pipeline
+from . import horizons, pipeline, programs
 from .horizons import Ladder
 from .orchestrator import Params, params
-from .pipeline import Spec, State
+from .packing import Packing
+from .pipeline import Output, Spec, State
+from .programs import CHUNK, Form, Turn
 from .telemetry import Telemetry
 
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024)
@@ -27,9 +30,11 @@ LEVEL_COLUMNS = (0, 8, 16, 32, 64, 128)
 EXOG_COLUMNS = (0, 4, 16, 64, 256)
 QUEUES = (1, 8, 32, 128, 512)
 FIT_ROWS = (128, 1024)
-CHUNK = 64
 
-__all__ = ["Engine", "Layout", "Params", "advance", "correlation", "fit", "laws", "padded", "params", "predict", "walk"]
+__all__ = [
+    "Engine", "Layout", "Params", "advance", "correlation", "fit", "held", "laws", "padded", "params", "predict",
+    "walk",
+]  # fmt: skip
 
 Array = NDArray[Any]
 
@@ -55,18 +60,60 @@ class Layout(NamedTuple):
 
 
 @jax.tree_util.register_static
-class Shape(NamedTuple):
-    """Layout as a static leaf, so an Engine is a pytree of arrays and nothing else."""
+class Shape:
+    """Layout and packing as a static leaf, so an Engine is a pytree of arrays and nothing else."""
 
-    layout: Layout
+    def __init__(self, layout: Layout, state: Packing) -> None:
+        self.layout = layout
+        self.form = Form(spec(layout), layout.horizon if layout.multi else 0, state)
+
+    def __hash__(self) -> int:
+        return hash(self.form)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Shape) and (self.layout, self.form) == (other.layout, other.form)
+
+    @cached_property
+    def ends(self) -> tuple[int, int]:
+        """Where the queue's head and tail stand in the state's last piece."""
+        packing = self.form.state
+        pending = jax.tree.unflatten(packing.structure, range(len(packing.leaves))).pending
+        return packing.place(pending.head), packing.place(pending.tail)
 
 
 class Engine(NamedTuple):
-    """A trained model: its state, and outcomes of the last rows (< horizon of them), known but not yet due."""
+    """A trained model: its state in pieces, and outcomes of the last rows (< horizon), known but not yet due."""
 
     shape: Shape
-    state: State | Ladder
+    pieces: tuple[Array, ...]
     waiting: Array
+
+    @property
+    def state(self) -> State | Ladder:
+        """The state as it is inside the programs, in NumPy's arrays."""
+        return self.shape.form.state.tree([np.asarray(x) for x in self.pieces])
+
+    @property
+    def stored(self) -> int:
+        """Laws issued whose outcome is still to come."""
+        rest, (head, tail) = np.asarray(self.pieces[-1]), self.shape.ends
+        return int(rest[head] - rest[tail])
+
+    def __reduce__(self) -> Any:
+        return held, (self.shape.layout, self.state, self.waiting)
+
+
+def held(layout: Layout, state: State | Ladder, waiting: Array) -> Engine:
+    """The engine of a state.
+
+    Raises
+    ------
+    ValueError
+        If the state has another structure, other shapes or types than packing gives back.
+    """
+    state = jax.tree.map(np.asarray, state)
+    packing = Packing.of(state)
+    return Engine(Shape(layout, packing), packing.pieces(state, np), np.asarray(waiting))
 
 
 def bucket(n: int, buckets: tuple[int, ...]) -> int:
@@ -95,8 +142,8 @@ def spec(layout: Layout) -> Spec:
     return Spec(config, layout.members, queue, layout.geometry, layout.pooling, layout.experts, layout.stack)
 
 
-def programs(layout: Layout) -> Any:
-    """The module whose fit, walk and predict serve the layout."""
+def functions(layout: Layout) -> Any:
+    """The module whose train, step and predict serve the layout."""
     return horizons if layout.multi else pipeline
 
 
@@ -139,10 +186,9 @@ def fit(
     mask = np.arange(rows) < head.stop - head.start
     target = y[head][np.arange(rows) % (head.stop - head.start)]
     given = raw(layout, X[head], rows, None if experts is None else experts[head])
-    state = programs(layout).fit(
-        spec(layout), params, given, target, mask, jax.random.key(seed), np.int32(layout.horizon)
-    )
-    engine, _, telemetry = walk(Engine(Shape(layout), state, y[:0]), params, X, y, experts)
+    key, ahead = jax.random.key(seed), np.int32(layout.horizon)
+    state = programs.fit(functions(layout), spec(layout), params, given, target, mask, key, ahead)
+    engine, _, telemetry = walk(held(layout, state, y[:0]), params, X, y, experts)
     return engine, telemetry
 
 
@@ -163,60 +209,62 @@ def walk(
     learns = np.concatenate([[False], newest >= longest])
     outcome = np.concatenate([np.zeros_like(outcome[:1]), outcome])
     more = None if experts is None else experts[rows]
-    state, law, telemetry = _steps(engine, params, X[rows], outcome, learns, np.arange(n + 1) < n, more)
+    pieces, out = _steps(engine, params, X[rows], outcome, learns, np.arange(n + 1) < n, more)
     waiting = known[max(0, len(known) - (longest - 1)) :]
-    cut = (jax.tree.map(lambda x: x[:n], law), jax.tree.map(lambda x: x[1:], telemetry))
-    return Engine(engine.shape, state, waiting), *cut
+    cut = (jax.tree.map(lambda x: x[:n], out.law), jax.tree.map(lambda x: x[1:], out.telemetry))
+    return Engine(engine.shape, pieces, waiting), *cut
 
 
 def advance(
     engine: Engine, params: Params, x: Array, y: float, experts: Array | None = None
 ) -> tuple[Engine, Law, Telemetry]:
     """One step of a stream: ``y`` is the newest value, ``x`` the row that ends with it."""
-    layout, pending = engine.shape.layout, engine.state.pending
-    due = int(pending.head) - int(pending.tail) >= layout.horizon
-    one = np.ones(1, bool)
+    layout, one = engine.shape.layout, np.ones(1, bool)
     outcome = np.full((1, layout.horizon) if layout.multi else 1, y)
     more = None if experts is None else experts[None]
-    state, law, telemetry = _steps(engine, params, x[None], outcome, one & due, one, more)
-    return Engine(engine.shape, state, engine.waiting), *jax.tree.map(lambda v: v[0], (law, telemetry))
+    pieces, out = _steps(engine, params, x[None], outcome, one & (engine.stored >= layout.horizon), one, more)
+    return Engine(engine.shape, pieces, engine.waiting), *jax.tree.map(lambda v: v[0], tuple(out))
 
 
 def _steps(
     engine: Engine, params: Params, X: Array, y: Array, learns: Array, issues: Array, experts: Array | None
-) -> tuple[State | Ladder, Law, Telemetry]:
-    """Steps of the layout's ``walk`` in chunks of ``CHUNK``; the record of several horizons is the shortest's."""
-    layout, state, pieces = engine.shape.layout, engine.state, []
+) -> tuple[tuple[Array, ...], Output]:
+    """Steps of the walk in chunks of ``CHUNK``; the record of several horizons is the shortest's."""
+    (layout, form), pieces, tables = (engine.shape.layout, engine.shape.form), engine.pieces, []
+    settings = np.array(params)
     for start in range(0, len(X), CHUNK):
         part = slice(start, start + CHUNK)
         count = len(X[part])
-        index = np.arange(CHUNK) % count
-        given = raw(layout, X[part], CHUNK, None if experts is None else experts[part])
-        args = given, y[part][index], learns[part][index], issues[part][index], np.int32(count)
-        state, out = programs(layout).walk(spec(layout), params, state, *args)
-        pieces.append(jax.tree.map(lambda x, count=count: np.asarray(x)[:count], out))
-    out = jax.tree.map(lambda *x: np.concatenate(x), *pieces)
+        given = raw(layout, X[part], count, None if experts is None else experts[part])
+        table = np.zeros((CHUNK, form.turn.size))
+        table[:count] = form.turn.table(Turn(given, y[part], learns[part], issues[part]), np)
+        pieces, out = programs.walk(form, settings, pieces, table, np.int32(count))
+        tables.append(np.asarray(out)[:count])
+    out = form.output.tree(np.concatenate(tables))
     record = jax.tree.map(lambda x: x[:, 0], out.telemetry) if layout.multi else out.telemetry
-    return state, out.law, record
+    return pieces, Output(out.law, record)
 
 
 def predict(engine: Engine, params: Params, X: Array, experts: Array | None = None) -> Law:
     """Laws of independent rows from the frozen state."""
-    layout = engine.shape.layout
+    layout, form = engine.shape.layout, engine.shape.form
     size = 1 if len(X) == 1 else CHUNK
-    pieces = []
+    settings, tables = np.array(params), []
+    lead = (layout.horizon,) if layout.multi else ()
     for start in range(0, len(X), size):
         part = slice(start, start + size)
-        count = len(X[part])
         given = raw(layout, X[part], size, None if experts is None else experts[part])
-        issued = programs(layout).predict(spec(layout), params, engine.state, given)
-        pieces.append(jax.tree.map(lambda x, count=count: np.asarray(x)[:count], issued.law))
-    return jax.tree.map(lambda *x: np.concatenate(x), *pieces)
+        none = np.zeros(size, bool)
+        table = form.turn.table(Turn(given, np.zeros((size, *lead)), none, none), np)
+        tables.append(np.asarray(programs.predict(form, settings, engine.pieces, table))[: len(X[part])])
+    return form.law.tree(np.concatenate(tables))
 
 
 def correlation(engine: Engine) -> Array | None:
     """(H, H) how normal scores of one row's outcomes hang together; None for a model of one horizon."""
-    return np.asarray(engine.state.copula.correlation) if isinstance(engine.state, Ladder) else None
+    # Unpacked only where there is one: this is asked for at every push.
+    state = engine.state if engine.shape.layout.multi else None
+    return state.copula.correlation if isinstance(state, Ladder) else None
 
 
 def padded(function: Any, law: Law, *args: Array) -> Array:

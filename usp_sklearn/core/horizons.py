@@ -37,31 +37,12 @@ _RAW: Any = Raw(None, 0, None, None, 0)
 _ROWS: Any = Raw(None, 1, None, None, 1)
 
 
-@partial(jax.jit, static_argnums=0)
-def fit(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array, longest: Array) -> Ladder:
+def train(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Array, longest: Array) -> Ladder:
     """:func:`pipeline.train` of horizons 1 … ``longest``; ``y`` is (n, H), level columns of ``raw`` are (n, H, …)."""
     n = y.shape[1]
     train = jax.vmap(partial(pipeline.train, spec, params), in_axes=(_ROWS, 1, None, 0, 0), out_axes=_STATE)
     ahead = longest - n + 1 + jnp.arange(n)
     return Ladder(train(raw, y, mask, jax.random.split(key, n), ahead), copula.init(n, spec.queue, y.dtype))
-
-
-@partial(jax.jit, static_argnums=0)
-def walk(
-    spec: Spec, params: Params, state: Ladder, raw: Raw, y: Array, learns: Array, issues: Array, n: Array
-) -> tuple[Ladder, Output]:
-    """:func:`pipeline.walk` for all horizons: ``y[j]`` (H,) holds the outcomes that step j makes known."""
-    first = jax.tree.map(lambda x: x[0], raw)
-    shape = jax.eval_shape(lambda s: step(spec, params, s, first, y[0], learns[0], issues[0])[1], state)
-    out = jax.tree.map(lambda x: jnp.zeros((len(y), *x.shape), x.dtype), shape)
-
-    def body(j: Array, carry: tuple[Ladder, Output]) -> tuple[Ladder, Output]:
-        state, out = carry
-        row = jax.tree.map(lambda x: x[j], raw)
-        state, new = step(spec, params, state, row, y[j], learns[j], issues[j])
-        return state, jax.tree.map(lambda buffer, x: buffer.at[j].set(x), out, new)
-
-    return jax.lax.fori_loop(0, n, body, (state, out))
 
 
 def step(
@@ -84,7 +65,6 @@ def _join(spec: Spec, state: Ladder, y: Array, ahead: Array) -> Copula:
     return copula.learn(state.copula, laws.cdf(each.issued, y), state.pending.tail + ahead)
 
 
-@partial(jax.jit, static_argnums=0)
 def predict(spec: Spec, params: Params, state: Ladder, raw: Raw) -> Issued:
     """Laws (n, H) for independent rows from a frozen state."""
     every = jax.vmap(partial(pipeline.law_anywhere, spec, params), in_axes=(_STATE, _RAW))

@@ -1,4 +1,4 @@
-"""The ensemble as pure functions: prepare, fit, issue, learn, walk, predict. The only place that jits.
+"""The ensemble as pure functions: prepare, train, issue, learn, step, predict.
 
 A *row* is prepared once (window features, log-signature, identification: nothing that depends on state),
 then a *law* is issued for it and stored; when the outcome arrives, the stored law is scored and every
@@ -186,33 +186,10 @@ def learn(spec: Spec, params: Params, state: State, y: Array, ahead: Array | int
 
 
 class Output(NamedTuple):
-    """What one step of ``walk`` yields: the law it issued, the record of the outcome it learned."""
+    """What one step yields: the law it issued, the record of the outcome it learned."""
 
     law: Law
     telemetry: Telemetry
-
-
-@partial(jax.jit, static_argnums=0)
-def walk(
-    spec: Spec, params: Params, state: State, raw: Raw, y: Array, learns: Array, issues: Array, n: Array
-) -> tuple[State, Output]:
-    """``n`` steps, each in the order of a live stream: learn an outcome, then issue the law of a new row.
-
-    Step j learns ``y[j]``, the outcome of the oldest stored law, if ``learns[j]``, and issues the law of row j of
-    ``raw`` if ``issues[j]``. The leading axis of all of them is a bucket. Batch and stream run this same program,
-    so they agree to the last bit.
-    """
-    first = jax.tree.map(lambda x: x[0], raw)
-    shape = jax.eval_shape(lambda s: step(spec, params, s, first, y[0], True, True)[1], state)
-    out = jax.tree.map(lambda x: jnp.zeros(y.shape + x.shape, x.dtype), shape)
-
-    def body(j: Array, carry: tuple[State, Output]) -> tuple[State, Output]:
-        state, out = carry
-        row = jax.tree.map(lambda x: x[j], raw)
-        state, new = step(spec, params, state, row, y[j], learns[j], issues[j])
-        return state, jax.tree.map(lambda buffer, x: buffer.at[j].set(x), out, new)
-
-    return jax.lax.fori_loop(0, n, body, (state, out))
 
 
 def step(
@@ -246,7 +223,6 @@ def step(
     return state._replace(reading=seen), Output(law, record)
 
 
-@partial(jax.jit, static_argnums=0)
 def predict(spec: Spec, params: Params, state: State, raw: Raw) -> Issued:
     """Laws for independent rows (leading axis a bucket) from a frozen state."""
     return jax.vmap(partial(law_anywhere, spec, params, state))(raw)
@@ -263,7 +239,7 @@ def train(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Arra
     """Train what cannot be learned step by step, on rows with a leading axis (padded; ``mask`` marks the real).
     Outcomes are ``ahead`` () steps away.
 
-    The caller then walks the training rows through :func:`walk`, which trains the recursive members and
+    The caller then walks the training rows (:mod:`usp_sklearn.core.programs`), which trains the recursive members and
     the weights on laws issued before their outcomes.
     """
     stats = window.measure(raw, y, mask, ahead)
@@ -290,6 +266,3 @@ def train(spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, key: Arra
         blank = jax.tree.map(lambda x: jnp.zeros((spec.queue, *x.shape), x.dtype), _memo(spec, state, first))
         state = state._replace(pending=pending._replace(memo=blank))
     return state
-
-
-fit = jax.jit(train, static_argnums=0)

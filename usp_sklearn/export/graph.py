@@ -26,9 +26,9 @@ from ..api.stream import Stream
 from ..api.windows import SlidingWindow
 from ..core import engine, orchestrator
 from ..core.engine import laws
+from ..core.packing import Packing
 from ..core.telemetry import BRANCH_ORDER, Telemetry
 from . import feed
-from .packing import Packing
 
 DTYPES = ("float64", "float32")
 GOLDEN = 16
@@ -191,7 +191,7 @@ def _predict(model: Model, report: _Report, dtype: str) -> Signature:
 
     def call(rows: Array) -> tuple[Array, ...]:
         raws = jax.vmap(model.raw)(rows.astype(jnp.float64))
-        issued = engine.programs(layout).predict(engine.spec(layout), model.settings, state, raws)
+        issued = engine.functions(layout).predict(engine.spec(layout), model.settings, state, raws)
         return jax.vmap(one)(issued)
 
     width = layout.n_exog + layout.n_level + layout.width
@@ -202,7 +202,7 @@ def _predict(model: Model, report: _Report, dtype: str) -> Signature:
 def _step(stream: Stream, model: Model, report: _Report, dtype: str) -> tuple[Signature, NDArray[np.float64], Pieces]:
     layout = model.engine.shape.layout
     context = stream.buffer.context
-    spec, programs = engine.spec(layout), engine.programs(layout)
+    spec, functions = engine.spec(layout), engine.functions(layout)
     start = jax.tree.map(np.asarray, (model.engine.state, feed.start(context)))
     packing = Packing.of(start)
 
@@ -214,7 +214,7 @@ def _step(stream: Stream, model: Model, report: _Report, dtype: str) -> tuple[Si
         due = state.pending.head - state.pending.tail >= layout.horizon
         outcome = jnp.full(layout.horizon, y[0]) if layout.multi else y[0]
         raw = model.raw(jnp.concatenate([y[1:], columns]))
-        state, out = programs.step(spec, model.settings, state, raw, outcome, due, True)
+        state, out = functions.step(spec, model.settings, state, raw, outcome, due, True)
         record = jax.tree.map(lambda x: x[0], out.telemetry) if layout.multi else out.telemetry
         weights = (state.horizons if layout.multi else state).orchestrator.weights
         return *packing.pieces((state, buffer)), *report.arrays(out.law, weights, record, dtype)

@@ -1,8 +1,9 @@
-"""A pytree of arrays as one float64 vector.
+"""Pytrees of many small arrays as few float64 ones: what crosses between the host and a compiled program.
 
-Large arrays come first, as they are, each from a multiple of eight numbers on (a cache line, so that processors and
-compilers can use them where they lie); everything small follows in one stretch. Double precision carries integers,
-flags and single precision exactly.
+A *state* becomes one vector. Large arrays come first, as they are, each from a multiple of eight numbers on (a cache
+line, so that processors and compilers can use them where they lie); everything small follows in one stretch. What
+belongs to one step of many becomes a row of a table. Double precision carries integers, flags and single precision
+exactly.
 """
 
 from collections.abc import Sequence
@@ -64,7 +65,7 @@ class Packing(NamedTuple):
         spare = self.shapes[-1][0] - sum(len(x) for x in rest)
         return (*(x for x, large in leaves if large), xp.concatenate([*rest, xp.zeros(spare)]))
 
-    def tree(self, pieces: Sequence[Array]) -> Any:
+    def tree(self, pieces: Sequence[Any]) -> Any:
         """The pytree that :meth:`pieces` came from."""
         *own, rest = pieces
         out, at, each = [], 0, iter(own)
@@ -77,6 +78,11 @@ class Packing(NamedTuple):
             at += n
         return jax.tree.unflatten(self.structure, out)
 
+    def place(self, leaf: int) -> int:
+        """Where in the last piece the small leaf of that number begins."""
+        before = zip(self.leaves[:leaf], self.large[:leaf], strict=True)
+        return sum(int(np.prod(shape)) for (shape, _), large in before if not large)
+
     def together(self, pieces: Sequence[Array], xp: Any = jnp) -> Array:
         """The vector (size,) of the pieces."""
         padded = [xp.pad(xp.ravel(x), (0, _lines(x.size) - x.size)) for x in pieces]
@@ -88,6 +94,43 @@ class Packing(NamedTuple):
             vector[at : at + int(np.prod(shape))].reshape(shape)
             for at, shape in zip(self.offsets, self.shapes, strict=True)
         )
+
+
+class Rows(NamedTuple):
+    """Columns of a pytree's leaves at one step; steps are rows of a table."""
+
+    structure: Any
+    leaves: tuple[tuple[int, int, tuple[int, ...], str], ...]
+    """first column, the one after the last, shape and type of each leaf"""
+
+    @classmethod
+    def of(cls, value: Any) -> "Rows":
+        """How ``value``, of one step, becomes a row.
+
+        >>> rows = Rows.of({"a": np.zeros(2), "b": np.int32(3)})
+        >>> rows.size, rows.table({"a": np.ones((5, 2)), "b": np.arange(5)}, np).shape
+        (3, (5, 3))
+        """
+        leaves, structure = jax.tree.flatten(value)
+        ends = np.cumsum([x.size for x in leaves]).tolist()
+        return cls(structure, tuple((e - x.size, e, x.shape, str(x.dtype)) for e, x in zip(ends, leaves, strict=True)))
+
+    @property
+    def size(self) -> int:
+        """Columns."""
+        return self.leaves[-1][1]
+
+    def table(self, value: Any, xp: Any = jnp) -> Array:
+        """(…, size) of a pytree whose leaves have leading axes more."""
+        leaves = jax.tree.leaves(value)
+        lead = leaves[0].shape[: leaves[0].ndim - len(self.leaves[0][2])]
+        return xp.concatenate([x.reshape(*lead, -1).astype(xp.float64) for x in leaves], axis=-1)
+
+    def tree(self, table: Array) -> Any:
+        """The pytree that :meth:`table` came from."""
+        lead = table.shape[:-1]
+        out = [table[..., at:end].reshape(*lead, *shape).astype(dtype) for at, end, shape, dtype in self.leaves]
+        return jax.tree.unflatten(self.structure, out)
 
 
 def _lines(n: int) -> int:

@@ -148,7 +148,8 @@ def test_only_the_next_row_continues_the_stream(series, width, horizon):
         with runtime.precision():
             raw = engine.raw(layout, rows, len(rows))
             local = jax.vmap(partial(pipeline.prepare, spec, model._params()))(raw).local
-            flags = jax.vmap(partial(detached.continues, spec, engine_.state.pending))(local, raw.width)
+            pending = jax.tree.map(jnp.asarray, engine_.state.pending)
+            flags = jax.vmap(partial(detached.continues, spec, pending))(local, raw.width)
         return np.flatnonzero(flags)
 
     np.testing.assert_array_equal(near(X), [TRAIN])

@@ -1,9 +1,11 @@
 """Stream: one value in, one law out. Holds the window, so nobody builds rows by hand."""
 
+from collections import deque
 from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_array
@@ -11,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import runtime
 from ..core import engine
+from ..io.sanitise import Gate, Intake, Policy
 from .affine import scaled
 from .distribution import PredictiveDistribution
 from .records import on_host, plain
@@ -24,12 +27,24 @@ class Stream:
     ----------
     model : fitted predictor, or Pipeline of scalers that ends in one
         Its state is copied into the stream; the model itself is not changed by pushes.
-    history : (n,) array, or (n, 1 + E) with exogenous columns
+    history : (n,) array or Series, or (n, 1 + E) array or DataFrame with exogenous columns
         The series the model was fitted on, up to its newest value, whole: slow averages and seasonal profiles
-        reach back to its start.
+        reach back to its start. An index of dates tells the sampling interval.
     windows : SlidingWindow, optional
         The options X was made with, best the fitted transformer itself: one that is not fitted is fitted on the
         history, where ``season="auto"`` may find more than in a part of it. Default: the bare window.
+    missing : {"error", "hold"}
+        What NaN, None and gaps in time do. "hold": the stream goes on with its own median in the place of the value,
+        learns nothing from it, and keeps the width of its last law, which grows with the square root of the time since.
+    outliers : {"keep", "clip", "reject"}
+        Values more than 20 robust standard deviations of a step away from the last one are learned as they are, moved
+        to that distance, or treated as missing. The second one in a row near the same place is a jump and let in.
+    order : {"error", "skip"}
+        What a timestamp that is not after the last one does.
+    max_age : float, optional
+        Sampling intervals without a value after which the flag "stale" is set; it is cleared below 0.8 of that.
+    interval : float or timedelta, optional
+        Sampling interval. Default: the median of those seen.
 
     Examples
     --------
@@ -37,16 +52,30 @@ class Stream:
     >>> series = datasets.make_ou(310, random_state=0)
     >>> X, y = sliding_window(series[:300], width=16)
     >>> model = LevyPredictor(width=16, n_level=X.shape[1] - 16).fit(X, y)
-    >>> stream = Stream(model, series[:300], SlidingWindow(width=16))
+    >>> stream = Stream(model, series[:300], SlidingWindow(width=16), missing="hold")
     >>> law = stream.push(series[300])
     >>> law.ppf([0.1, 0.9]).shape
     (2,)
+    >>> bool(stream.push(None).std() > law.std()), stream.telemetry_["missing"]
+    (True, True)
     """
 
-    def __init__(self, model: BaseEstimator, history: ArrayLike, windows: SlidingWindow | None = None) -> None:
+    def __init__(
+        self,
+        model: BaseEstimator,
+        history: ArrayLike,
+        windows: SlidingWindow | None = None,
+        *,
+        missing: str = "error",
+        outliers: str = "keep",
+        order: str = "error",
+        max_age: float | None = None,
+        interval: Any = None,
+    ) -> None:
         model, self.slope, self.shift = scaled(model)
         check_is_fitted(model)
         windows = SlidingWindow(width=model.width_, averages=None, season=None) if windows is None else windows
+        index = getattr(history, "index", None)
         series = check_array(history, dtype=np.float64, ensure_2d=False, input_name="history")
         series = series.reshape(len(series), -1)
         if not hasattr(windows, "n_exog_"):
@@ -65,30 +94,77 @@ class Stream:
                 f"history must hold at least width + horizon = {model.width_ + longest} values. "
                 f"Got {len(series)} instead."
             )
+        self.gate = Gate(Policy(missing, outliers, order, max_age, interval))
+        self.gate.learn(series[:, 0].tolist(), list(index) if isinstance(index, pd.DatetimeIndex) else None)
         self.settings = model._params()
         self.engine_, self._column = model.state_, model._column
         self._law: Any = None
+        self._basis: Any = None
         self._record: Any = None
+        self._intake: Intake | None = None
+        self._real: deque[bool] = deque(maxlen=longest)
+        # The law of the step that comes next was issued now, or by a single distant horizon some steps ago.
+        self._medians: deque[float] = deque(maxlen=1 if model.state_.shape.layout.multi else longest)
+        self._exog = series[-1, 1:]
         # Rows of fit end one horizon before the newest value: issue the laws that are still to be made.
         rows = [self.buffer.push(v[0], v[1:] if len(v) > 1 else None) for v in series]
         for row, value in zip(rows[-longest:], series[-longest:, 0], strict=True):
-            self._advance(row, value)
+            self._advance(row, value, 0)
 
-    def push(self, y: float, exog: ArrayLike | None = None) -> PredictiveDistribution:
-        """Learn the newest value and return the law of the value ``horizon`` steps ahead (of all horizons: (H,))."""
-        value = float(y)
-        if not np.isfinite(value):
-            raise ValueError(f"The 'y' parameter of push must be a finite number. Got {y!r} instead.")
-        self._advance(self.buffer.push(value, exog), value)
+    def push(self, y: float | None, exog: ArrayLike | None = None, at: Any = None) -> PredictiveDistribution:
+        """Learn the newest value and return the law of the value ``horizon`` steps ahead (of all horizons: (H,)).
+
+        Parameters
+        ----------
+        y : the value; with ``missing="hold"`` None or NaN where there is none.
+        exog : (E,) exogenous values.
+        at : its time, a date or a number. Steps left out since the last time count as missing.
+        """
+        # First what can be refused without a trace.
+        absent = y is None or np.isnan(y)
+        extra = self._exog if exog is None and absent else self.buffer.exogenous(exog)
+        if self.gate.policy.missing == "hold":
+            extra = np.where(np.isnan(extra), self._exog, extra)
+        if not np.isfinite(extra).all():
+            raise ValueError(f"The 'exog' parameter of push must be finite. Got {exog!r} instead.")
+        self._intake = intake = self.gate.admit(y, at)
+        if intake.skipped:
+            return self.law
+        held, width = int(intake.age) - intake.gap - 1, self.buffer.layout["width"]
+        # A window of nothing but imputed values says no more with each further one.
+        quiet = intake.gap - max(width, self._real.maxlen or 1)
+        for step in range(1, intake.gap + 1):
+            self._hold(self._exog, held + step, silent=step <= quiet)
+        if np.isnan(intake.value):
+            self._hold(extra, held + intake.gap + 1)
+        else:
+            self._advance(self.buffer.push(intake.value, extra), intake.value, 0)
+        self._exog = extra
         return self.law
 
-    def _advance(self, row: Any, value: float) -> None:
+    def _hold(self, exog: Any, since: int, silent: bool = False) -> None:
+        """A step without a value, the ``since``-th in a row."""
+        value = self._medians[0]
+        row = self.buffer.push(value, exog)
+        if not silent:
+            self._advance(row, value, since)
+
+    def _advance(self, row: Any, value: float, since: int) -> None:
+        """Learn and issue; ``since`` steps ago the last real value came."""
         row = row if self.slope is None else row * self.slope + self.shift
+        # Only laws of real rows are scored, by real values.
+        multi = self.engine_.shape.layout.multi
+        learns = not since and (all(self._real) if multi else not self._real or self._real[0])
         with runtime.precision():
-            self.engine_, self._law, self._record = engine.advance(self.engine_, self.settings, row, value)
+            self.engine_, law, self._record = engine.advance(self.engine_, self.settings, row, value, learns)
+        self._real.append(not since)
+        self._medians.append(float(np.ravel(law.q[..., engine.laws.MEDIAN])[0]))
+        # Imputed values are smoother than real ones: widths are those of the last law of a real row, and grow.
+        self._basis = self._basis if since else law
+        self._law = engine.widened(self._basis, np.sqrt(1.0 + since), law) if since else law
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {name: on_host(self.__dict__[name]) for name in ("engine_", "_law", "_record")}
+        return self.__dict__ | {name: on_host(self.__dict__[name]) for name in ("engine_", "_law", "_basis", "_record")}
 
     @property
     def law(self) -> PredictiveDistribution:
@@ -98,5 +174,15 @@ class Stream:
 
     @property
     def telemetry_(self) -> dict[str, Any]:
-        """Risk record of the last push."""
-        return plain(self._record)
+        """Risk record of the last push, and what became of its value: missing, rejected, clipped, stale, age, gap."""
+        record = plain(self._record)
+        taken = self._intake
+        if taken is None:
+            return record | dict.fromkeys(FLAGS, False) | {"age": 0.0, "gap": 0, "late": self.gate.skipped}
+        flags = {name: getattr(taken, name) for name in FLAGS}
+        record["outlier"] = record["outlier"] or taken.rejected or taken.clipped
+        return record | flags | {"age": taken.age, "gap": taken.gap, "late": self.gate.skipped}
+
+
+FLAGS = ("missing", "rejected", "clipped", "stale", "skipped")
+"""Of the input, beside those of the model."""

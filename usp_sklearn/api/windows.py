@@ -128,9 +128,7 @@ def sliding_window(
     n, first = len(values), width - 1
     rows = n - first - horizon
     if rows < 1:
-        raise ValueError(
-            f"series must have at least width + horizon = {width + horizon} values to give one row. Got {n} instead."
-        )
+        raise ValueError(f"series must have at least width + horizon = {width + horizon} values. Got {n} instead.")
     known = values[: train if isinstance(train, Integral) else max(1, int(train * n))]
     plan = checked_plan("sliding_window", horizon, *settled(season, second_season, known), averages, profile, multi)
     keep = slice(first, first + rows)
@@ -278,21 +276,25 @@ class WindowBuffer:
 
     def push(self, value: float, exog: ArrayLike | None = None) -> NDArray[np.float64]:
         """Learn y_t and return the row (n_exog + n_level + width,) ending with it; bad input leaves the state alone."""
-        value = float(value)
-        extra = np.zeros(0) if exog is None else np.atleast_1d(np.asarray(exog, dtype=np.float64)).ravel()
-        if len(extra) != self.layout["n_exog"]:
-            raise ValueError(f"exog must hold n_exog={self.layout['n_exog']} values. Got {len(extra)} instead.")
+        extra = self.exogenous(exog)
         if not np.isfinite(value) or not np.isfinite(extra).all():
             raise ValueError(f"value and exog must be finite. Got value={value!r}, exog={exog!r} instead.")
-        window, level = self.context.push(value)
+        window, level = self.context.push(float(value))
         return np.concatenate([extra, level, window])
+
+    def exogenous(self, exog: ArrayLike | None) -> NDArray[np.float64]:
+        """The exogenous values of one push as (n_exog,), or an error that says how many there must be."""
+        extra = np.asarray(() if exog is None else exog, dtype=np.float64).ravel()
+        if len(extra) != self.layout["n_exog"]:
+            raise ValueError(f"exog must hold n_exog={self.layout['n_exog']} values. Got {len(extra)} instead.")
+        return extra
 
     def extend(self, series: ArrayLike, exog: ArrayLike | None = None) -> NDArray[np.float64]:
         """Push every value of ``series`` (n,), ``exog`` (n, E) beside it; returns the last row."""
         values = check_array(series, dtype=np.float64, ensure_2d=False, input_name="series").ravel()
-        beside = [None] * len(values) if exog is None else list(np.asarray(exog, dtype=np.float64))
-        if len(beside) != len(values):
+        rows = [None] * len(values) if exog is None else list(np.asarray(exog, dtype=np.float64))
+        if len(rows) != len(values):
             raise ValueError(
-                f"exog must have {len(values)} rows, one per value of the series. Got {len(beside)} instead."
+                f"exog must have {len(values)} rows, one per value of the series. Got {len(rows)} instead."
             )
-        return [self.push(v, e) for v, e in zip(values, beside, strict=True)][-1]
+        return [self.push(v, e) for v, e in zip(values, rows, strict=True)][-1]

@@ -215,15 +215,31 @@ def walk(
     return Engine(engine.shape, pieces, waiting), *cut
 
 
-def advance(
-    engine: Engine, params: Params, x: Array, y: float, experts: Array | None = None
-) -> tuple[Engine, Law, Telemetry]:
-    """One step of a stream: ``y`` is the newest value, ``x`` the row that ends with it."""
+def advance(engine: Engine, params: Params, x: Array, y: float, learns: bool = True) -> tuple[Engine, Law, Telemetry]:
+    """One step of a stream: ``y`` is the newest value, ``x`` the row that ends with it.
+
+    Unless it ``learns``, the law that was stored for this step is dropped.
+    """
     layout, one = engine.shape.layout, np.ones(1, bool)
+    due = engine.stored >= layout.horizon
+    if due and not learns:
+        engine = _dropped(engine)
     outcome = np.full((1, layout.horizon) if layout.multi else 1, y)
-    more = None if experts is None else experts[None]
-    pieces, out = _steps(engine, params, x[None], outcome, one & (engine.stored >= layout.horizon), one, more)
+    pieces, out = _steps(engine, params, x[None], outcome, one & (due and learns), one, None)
     return Engine(engine.shape, pieces, engine.waiting), *jax.tree.map(lambda v: v[0], tuple(out))
+
+
+def _dropped(engine: Engine) -> Engine:
+    """Without the oldest stored law: its outcome never comes."""
+    rest = np.array(engine.pieces[-1])
+    rest[engine.shape.ends[1]] += 1
+    return engine._replace(pieces=(*engine.pieces[:-1], rest))
+
+
+def widened(law: Law, factor: float, centre: Law) -> Law:
+    """The law with its quantiles ``factor`` times as far from the median, which is moved to that of ``centre``."""
+    old, new = law.q[..., laws.MEDIAN, None], centre.q[..., laws.MEDIAN, None]
+    return Law(new + factor * (law.q - old), law.tail_scale * factor, law.tail_index)
 
 
 def _steps(
@@ -264,7 +280,7 @@ def correlation(engine: Engine) -> Array | None:
     """(H, H) how normal scores of one row's outcomes hang together; None for a model of one horizon."""
     # Unpacked only where there is one: this is asked for at every push.
     state = engine.state if engine.shape.layout.multi else None
-    return state.copula.correlation if isinstance(state, Ladder) else None
+    return np.asarray(state.copula.correlation) if isinstance(state, Ladder) else None
 
 
 def padded(function: Any, law: Law, *args: Array) -> Array:

@@ -15,13 +15,12 @@ from ..kernels import dgm
 from ..kernels import law as laws
 from ..kernels.contract import Row
 from ..kernels.law import LEVELS, MEDIAN, Law
-from . import calibration, cusum, flows, stack
+from . import calibration, cusum, flows, frozen, stack
 from .identification import Identification
 from .spec import STACK, Spec
 from .telemetry import BRANCH_ORDER, Telemetry
 
 LOW80, HIGH80 = int(np.searchsorted(LEVELS, 0.1)), int(np.searchsorted(LEVELS, 0.9))
-FROZEN_RUN = 5
 PATIENCE = 50
 """Updates of persistent collapse before branch B sleeps."""
 OUTLIER_SIGMAS = 20.0
@@ -60,6 +59,7 @@ class Orchestrator(NamedTuple):
     emergency: Array
     collapse: Array
     ties: Array
+    frozen: frozen.State
     weights: Array
     degraded: Array
     entropy: Array
@@ -105,6 +105,7 @@ def init(spec: Spec, params: Params, rows: Row, y: Array, mask: Array) -> Orches
         emergency=jnp.zeros((), bool),
         collapse=jnp.zeros((), jnp.int32),
         ties=ties,
+        frozen=frozen.init(),
         weights=_by_branch(spec, prior),
         degraded=jnp.zeros((), bool),
         entropy=zero,
@@ -127,11 +128,9 @@ def stacked(state: Orchestrator, members: Law, alive: Array, last: Array) -> tup
     """Members and who takes part, with the stack of those alive as one member more."""
     assert state.stack is not None
     q = stack.law(state.stack, members.q, alive, last=last)
-    share = alive / jnp.maximum(alive.sum(), 1)
-    mean = laws.barycentre(members, share.astype(q.dtype))
-    one = Law(q, mean.tail_scale, mean.tail_index)
+    mean = laws.barycentre(members, (alive / jnp.maximum(alive.sum(), 1)).astype(q.dtype))
     fine = jnp.isfinite(q).all() & alive.any()
-    one = one._replace(q=jnp.where(fine, q, mean.q))
+    one = Law(jnp.where(fine, q, mean.q), mean.tail_scale, mean.tail_index)
     both = jax.tree.map(lambda many, x: jnp.concatenate([many, x[None]]), members, one)
     return both, jnp.append(alive, fine)
 
@@ -213,8 +212,9 @@ def learn(
         params.cusum_k,
         params.grace,
     )
-    # A frozen sensor says nothing about the members: weights are held, unless ties are normal for this series.
-    frozen = (row.increments[: FROZEN_RUN - 1] == 0).all() & (state.ties < 0.05)
+    # A frozen sensor says nothing about the members: weights are held.
+    still = frozen.update(state.frozen, row.increments[0], state.ties)
+    held = frozen.held(still)
     flow = flows.update(
         state.flow,
         members.q,
@@ -227,7 +227,7 @@ def learn(
         active=alive,
         ahead=row.steps,
     )
-    flow = jax.tree.map(lambda new, old: jnp.where(frozen, old, new), flow, state.flow)
+    flow = jax.tree.map(lambda new, old: jnp.where(held, old, new), flow, state.flow)
     flow = flows.reset(flow, record.alarm, spec.geometry)
     stacking = state.stack
     if stacking is not None:
@@ -251,11 +251,12 @@ def learn(
         size=jnp.maximum(size, 1e-9 * row.scale),
         coverage=state.coverage + COVERAGE_RATE * (inside - state.coverage),
         collapse=jnp.where(collapsed, state.collapse + 1, 0),
-        ties=state.ties + 0.002 * ((row.increments[0] == 0) - state.ties),
+        ties=jnp.where(held, state.ties, state.ties + 0.002 * ((row.increments[0] == 0) - state.ties)),
+        frozen=still,
         degraded=~alive.all(),
         entropy=entropy.astype(y.dtype),
     )
-    return new, _record(params, new, identification, record, frozen, outlier)
+    return new, _record(params, new, identification, record, held, outlier)
 
 
 def idle(params: Params, state: Orchestrator, identification: Identification) -> Telemetry:
@@ -270,7 +271,7 @@ def _record(
     state: Orchestrator,
     identification: Identification,
     record: cusum.Record,
-    frozen: Array,
+    held: Array,
     outlier: Array,
 ) -> Telemetry:
     mode = jnp.where(state.emergency & (params.emergency > 0), 2, jnp.where(record.grace > 0, 1, 0))
@@ -294,6 +295,6 @@ def _record(
         emergency=state.emergency,
         degraded=state.degraded,
         mode_collapse=state.collapse > PATIENCE,
-        frozen_signal=frozen,
+        frozen_signal=held,
         outlier=outlier,
     )

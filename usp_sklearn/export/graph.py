@@ -179,7 +179,7 @@ class _Report(NamedTuple):
 
 def _predict(model: Model, report: _Report, dtype: str) -> Signature:
     layout = model.engine.shape.layout
-    state: Any = jax.tree.map(np.asarray, model.engine.state)
+    state: Any = model.engine.state
 
     def one(issued: Any) -> tuple[Array, ...]:
         first = (lambda x: x[0]) if layout.multi else (lambda x: x)
@@ -191,7 +191,8 @@ def _predict(model: Model, report: _Report, dtype: str) -> Signature:
 
     def call(rows: Array) -> tuple[Array, ...]:
         raws = jax.vmap(model.raw)(rows.astype(jnp.float64))
-        issued = engine.functions(layout).predict(engine.spec(layout), model.settings, state, raws)
+        held = jax.tree.map(jnp.asarray, state)
+        issued = engine.functions(layout).predict(engine.spec(layout), model.settings, held, raws)
         return jax.vmap(one)(issued)
 
     width = layout.n_exog + layout.n_level + layout.width

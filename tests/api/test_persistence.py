@@ -290,7 +290,7 @@ def _plan(content):
         (lambda c, a: c["fitted"]["state_"].update({"class": "os.system"}), "does not know"),
         (lambda c, a: c["fitted"]["state_"]["fields"].pop("waiting"), "with the fields"),
         (lambda c, a: a.pop("state_/waiting"), "no value"),
-        (lambda c, a: c["fitted"]["state_"]["fields"].update(shape=None), "makes no sense"),
+        (lambda c, a: c["fitted"]["state_"]["fields"].update(layout=None), "without a state"),
     ],
 )
 def test_forged_estimators_are_refused(kept, tmp_path, change, message):

@@ -38,9 +38,10 @@ def fitted(request, series):
 
 def _own(model, X):
     """Quantiles (n, 25) of rows that all meet the state's own memory: what a frozen model knows without reading."""
-    spec, params, state = engine.spec(model.state_.shape.layout), model._params(), model.state_.state
+    spec, params, held = engine.spec(model.state_.shape.layout), model._params(), model.state_.state
 
     def law(raw):
+        state = jax.tree.map(jnp.asarray, held)
         return pipeline.law_of(spec, params, state, pipeline.prepare(spec, params, raw))[2].law
 
     with runtime.precision():
@@ -50,9 +51,10 @@ def _own(model, X):
 def test_the_next_row_is_the_streams_own(fitted):
     """It meets the state's memory and weights to the last bit; programs of different shapes round differently."""
     model, X, y = fitted
-    spec, params, state = engine.spec(model.state_.shape.layout), model._params(), model.state_.state
+    spec, params, held = engine.spec(model.state_.shape.layout), model._params(), model.state_.state
 
     def meet(raw):
+        state = jax.tree.map(jnp.asarray, held)
         prepared = pipeline.prepare(spec, params, raw)
         row = pipeline.standard_row(prepared, state.stats)
         then, met = detached.meet(spec, state, prepared.local, row, raw.width)

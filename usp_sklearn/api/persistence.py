@@ -15,9 +15,11 @@ import optax
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from ..core.engine import Engine
+from ..core import engine
+from ..core.engine import Engine, Layout, Saved
 from ..core.telemetry import Telemetry
 from ..io import snapshot
+from ..io.sanitise import Intake
 from ..io.schema import Arrays, Content, SnapshotError
 from ..io.snapshot import LIMIT, Snapshot
 from ..io.store import SnapshotWarning, Store
@@ -37,10 +39,17 @@ FITTED: dict[str, tuple[str, ...]] = {
     "JKOAggregator": ("n_experts_", "quantiles_", "state_", "weights_path_"),
 }
 """What a fitted estimator holds beside its parameters."""
-STREAM = ("engine_", "settings", "slope", "shift", "_column", "_law", "_record")
+STREAM = (
+    "engine_", "settings", "slope", "shift", "gate", "_column", "_law", "_basis", "_record", "_intake", "_real",
+    "_medians", "_exog",
+)  # fmt: skip
 """What a stream holds beside its buffer."""
 CLASSES: dict[str, type[Any]] = {c.__name__: c for c in (*PREDICTORS, JKOAggregator)}
-TABLE: dict[str, type] = {"optax.ScaleByAdamState": optax.ScaleByAdamState, "equinox.nn.Linear": eqx.nn.Linear}
+TABLE: dict[str, type] = {
+    "optax.ScaleByAdamState": optax.ScaleByAdamState,
+    "equinox.nn.Linear": eqx.nn.Linear,
+    "Intake": Intake,
+}
 """Classes in states that are not this package's own."""
 
 
@@ -128,9 +137,8 @@ def restore(folder: str | os.PathLike[str], *, limit: int = LIMIT) -> Any:
 def _packed(model: Any) -> tuple[Content, Arrays]:
     arrays: Arrays = {}
     if type(model) is Stream:
-        held = dict(vars(model))
-        buffer = packed_buffer(held.pop("buffer"), arrays)
-        return {"stream": _attributes(model, held, STREAM, arrays), "buffer": buffer}, arrays
+        buffer = packed_buffer(model.buffer, arrays)
+        return {"stream": _attributes(model, model.saved, STREAM, arrays), "buffer": buffer}, arrays
     name = type(model).__name__
     if CLASSES.get(name) is not type(model):
         raise TypeError(_refusal(model))
@@ -142,6 +150,8 @@ def _packed(model: Any) -> tuple[Content, Arrays]:
             f"The 'random_state' parameter of {name} must be an int or None for the model to be saved. Got "
             f"{params['random_state']!r} instead. It was only used in fit: set_params(random_state=None) lets go of it."
         )
+    if isinstance(held.get("state_"), Engine):
+        held["state_"] = held["state_"].saved
     if "feature_names_in_" in held:
         held["feature_names_in_"] = [str(v) for v in held["feature_names_in_"]]
     content = {"estimator": name, "params": {k: pack(v, f"params/{k}", arrays, TABLE) for k, v in params.items()}}
@@ -201,6 +211,7 @@ def _estimator(content: Content, arrays: Arrays) -> BaseEstimator:
     if "feature_names_in_" in fitted:
         fitted["feature_names_in_"] = np.asarray([str(v) for v in fitted["feature_names_in_"]], dtype=object)
     if name != "JKOAggregator":
+        fitted["state_"] = _held(name, fitted["state_"])
         _consistent(name, fitted["state_"], fitted["_history"], fitted["n_features_in_"])
     vars(model).update(fitted)
     return model
@@ -210,15 +221,21 @@ def _stream(content: Content, arrays: Arrays) -> Stream:
     held = {k: unpack(v, arrays, TABLE) for k, v in content["stream"].items()}
     _complete("Stream", held, STREAM)
     buffer: WindowBuffer = built_buffer(content["buffer"], arrays)
-    _consistent("Stream", held["engine_"], held["_record"], buffer.n_features)
-    stream = object.__new__(Stream)
-    vars(stream).update(held, buffer=buffer)
+    held["engine_"] = _held("Stream", held["engine_"])
+    stream = Stream.restored(held, buffer)
+    _consistent("Stream", stream.engine_, stream._record, buffer.n_features)
     return stream
 
 
 def _complete(name: str, held: dict[str, Any], known: tuple[str, ...], optional: Set[str] = frozenset()) -> None:
     if not set(known) - optional <= set(held) <= set(known):
         raise SnapshotError(f"it holds a {name} with the attributes {sorted(held)}")
+
+
+def _held(name: str, saved: Any) -> Engine:
+    if not isinstance(saved, Saved) or not isinstance(saved.layout, Layout):
+        raise SnapshotError(f"it holds a {name} without a state")
+    return engine.held(*saved)
 
 
 def _consistent(name: str, engine: Any, record: Any, columns: int) -> None:

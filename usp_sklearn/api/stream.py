@@ -1,7 +1,8 @@
 """Stream: one value in, one law out. Holds the window, so nobody builds rows by hand."""
 
+import os
 from collections import deque
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -17,7 +18,7 @@ from ..io.sanitise import Gate, Intake, Policy
 from .affine import scaled
 from .distribution import PredictiveDistribution
 from .records import on_host, plain
-from .windows import SlidingWindow
+from .windows import SlidingWindow, WindowBuffer
 
 
 class Stream:
@@ -162,6 +163,39 @@ class Stream:
         # Imputed values are smoother than real ones: widths are those of the last law of a real row, and grow.
         self._basis = self._basis if since else law
         self._law = engine.widened(self._basis, np.sqrt(1.0 + since), law) if since else law
+
+    @property
+    def saved(self) -> dict[str, Any]:
+        """All but the window buffer, as arrays, tuples of them and plain values, for :meth:`restored`."""
+        held = {name: value for name, value in vars(self).items() if name != "buffer"}
+        plainly = {"_real": list(self._real), "_medians": list(self._medians), "gate": self.gate.saved}
+        return held | plainly | {"engine_": self.engine_.saved}
+
+    @classmethod
+    def restored(cls, saved: dict[str, Any], buffer: WindowBuffer) -> Self:
+        """The stream that was :attr:`saved`, over its window buffer and an engine."""
+        stream = object.__new__(cls)
+        layout = saved["engine_"].shape.layout
+        vars(stream).update(saved, buffer=buffer, gate=Gate.restored(saved["gate"]))
+        stream._real = deque(map(bool, saved["_real"]), maxlen=layout.horizon)
+        stream._medians = deque(map(float, saved["_medians"]), maxlen=1 if layout.multi else layout.horizon)
+        return stream
+
+    def checkpoint(self, folder: str | os.PathLike[str], keep: int = 5) -> None:
+        """Add a snapshot of the stream to ``folder``, keep the newest ``keep``; see :func:`usp_sklearn.save`."""
+        from .persistence import checkpoint
+
+        checkpoint(self, folder, keep)
+
+    @classmethod
+    def restore(cls, folder: str | os.PathLike[str]) -> "Stream":
+        """The stream of the newest valid snapshot in ``folder``."""
+        from .persistence import restore
+
+        found = restore(folder)
+        if not isinstance(found, Stream):
+            raise TypeError(f"The newest snapshot in {os.fspath(folder)} is a {type(found).__name__}, no Stream.")
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {name: on_host(self.__dict__[name]) for name in ("engine_", "_law", "_basis", "_record")}

@@ -1,7 +1,7 @@
-"""Host side of the pipeline: buckets, padding and chunks, so that few programs serve every shape.
+"""A trained model on the host: fit, walk, advance and predict in chunks of rows.
 
-Rows, widths and context columns are padded to buckets; hyper-parameters travel as arrays. Five folds of a
-search therefore share the programs of one fit.
+Rows and columns are padded to buckets (:mod:`usp_sklearn.core.layout`); hyper-parameters travel as arrays. Five folds
+of a search therefore share the programs of one fit.
 """
 
 from functools import cached_property
@@ -13,50 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import law as laws
-from ..kernels.contract import Config
 from ..kernels.law import Law
-from ..kernels.registry import BRANCHES
-from ..kernels.window import Raw
-from . import horizons, pipeline, programs
+from . import programs
 from .horizons import Ladder
+from .layout import Layout, bucket, every_member, functions, raw, spec
 from .orchestrator import Params, params
 from .packing import Packing
-from .pipeline import Output, Spec, State
+from .pipeline import Output, State
 from .programs import CHUNK, Form, Turn
 from .telemetry import Telemetry
 
-WIDTHS = (16, 32, 64, 128, 256, 512, 1024)
-LEVEL_COLUMNS = (0, 8, 16, 32, 64, 128)
-EXOG_COLUMNS = (0, 4, 16, 64, 256)
-QUEUES = (1, 8, 32, 128, 512)
 FIT_ROWS = (128, 1024)
 
 __all__ = [
-    "Engine", "Layout", "Params", "advance", "correlation", "fit", "held", "laws", "padded", "params", "predict",
-    "walk",
+    "Engine", "Layout", "Params", "advance", "bucket", "correlation", "every_member", "fit", "functions", "held",
+    "laws", "padded", "params", "predict", "raw", "spec", "walk", "widened",
 ]  # fmt: skip
 
 Array = NDArray[Any]
-
-
-class Layout(NamedTuple):
-    """How columns and outcomes are laid out, and the static choices of one model."""
-
-    width: int
-    n_level: int
-    n_exog: int
-    horizon: int
-    """steps ahead; with ``multi`` the longest of all"""
-    members: tuple[tuple[str, str], ...]
-    depth: int
-    geometry: str
-    pooling: str
-    multi: bool = False
-    """whether outcomes have a column for each of 1 … horizon"""
-    n_ahead: int = 0
-    """level columns at the end that belong to one horizon each, as many for every horizon"""
-    experts: int = 0
-    stack: bool = False
 
 
 @jax.tree_util.register_static
@@ -99,8 +73,21 @@ class Engine(NamedTuple):
         rest, (head, tail) = np.asarray(self.pieces[-1]), self.shape.ends
         return int(rest[head] - rest[tail])
 
+    @property
+    def saved(self) -> "Saved":
+        """All of it, unpacked."""
+        return Saved(self.shape.layout, self.state, self.waiting)
+
     def __reduce__(self) -> Any:
-        return held, (self.shape.layout, self.state, self.waiting)
+        return held, tuple(self.saved)
+
+
+class Saved(NamedTuple):
+    """An engine as it is written down; ``held(*saved)`` is the engine."""
+
+    layout: Layout
+    state: State | Ladder
+    waiting: Array
 
 
 def held(layout: Layout, state: State | Ladder, waiting: Array) -> Engine:
@@ -114,65 +101,6 @@ def held(layout: Layout, state: State | Ladder, waiting: Array) -> Engine:
     state = jax.tree.map(np.asarray, state)
     packing = Packing.of(state)
     return Engine(Shape(layout, packing), packing.pieces(state, np), np.asarray(waiting))
-
-
-def bucket(n: int, buckets: tuple[int, ...]) -> int:
-    """Smallest bucket that holds ``n``; beyond the last one, the next power of two."""
-    for size in buckets:
-        if n <= size:
-            return size
-    return 1 << (n - 1).bit_length()
-
-
-def every_member(branches: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """(branch, member) names of all members of ``branches``."""
-    return tuple((b, m) for b in branches for m in BRANCHES[b].members)
-
-
-def spec(layout: Layout) -> Spec:
-    """Static part of the programs for a layout."""
-    blocks = layout.horizon if layout.multi else 1
-    config = Config(
-        bucket(layout.width, WIDTHS),
-        bucket(layout.n_level - (blocks - 1) * layout.n_ahead, LEVEL_COLUMNS),
-        bucket(layout.n_exog, EXOG_COLUMNS),
-        layout.depth,
-    )
-    queue = bucket(layout.horizon, QUEUES)
-    return Spec(config, layout.members, queue, layout.geometry, layout.pooling, layout.experts, layout.stack)
-
-
-def functions(layout: Layout) -> Any:
-    """The module whose train, step and predict serve the layout."""
-    return horizons if layout.multi else pipeline
-
-
-def raw(layout: Layout, X: Array, rows: int, experts: Array | None = None, xp: Any = np) -> Raw:
-    """Columns of ``X`` padded to their buckets, rows to ``rows`` by repeating the last one.
-
-    With ``multi`` every horizon gets the common level columns and its own. ``xp`` is the namespace of ``X``'s arrays.
-    """
-    config = spec(layout).config
-    n = len(X)
-    index = xp.minimum(xp.arange(rows), n - 1)
-    exog, level, window = xp.split(X, [layout.n_exog, layout.n_exog + layout.n_level], axis=1)
-    exog = xp.pad(exog, ((0, 0), (0, config.n_exog - layout.n_exog)))
-    edge = xp.repeat(window[:, :1], config.width - layout.width, axis=1)
-    if layout.multi:
-        common, own = xp.split(level, [layout.n_level - layout.horizon * layout.n_ahead], axis=1)
-        common = xp.repeat(common[:, None], layout.horizon, axis=1)
-        level = xp.concatenate([common, own.reshape(n, layout.horizon, layout.n_ahead)], axis=2)
-    # An absent level column equals the newest value: its gap is zero and no model can lean on it.
-    spare = xp.broadcast_to(
-        window[:, -1].reshape(n, *[1] * (level.ndim - 1)), (*level.shape[:-1], config.n_level - level.shape[-1])
-    )
-    return Raw(
-        exog[index],
-        xp.concatenate([level, spare], axis=-1)[index],
-        xp.concatenate([edge, window], axis=1)[index],
-        xp.full(rows, layout.width, xp.int32),
-        None if experts is None else experts[index],
-    )
 
 
 def fit(

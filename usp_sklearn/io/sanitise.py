@@ -189,6 +189,27 @@ class Gate:
             self.intervals.extend(np.diff(stamps).tolist())
             self.at = float(stamps[-1])
 
+    @property
+    def saved(self) -> dict[str, Any]:
+        """All of it as plain values, for :meth:`restored`."""
+        held = {name: value for name, value in vars(self).items() if name not in ("policy", "owner")}
+        lists = {name: list(held[name]) for name in ("sizes", "intervals")}
+        return self.policy._asdict() | held | lists
+
+    @classmethod
+    def restored(cls, saved: dict[str, Any]) -> "Gate":
+        """The gate that was :attr:`saved`."""
+        gate = cls(Policy(**{name: saved[name] for name in Policy._fields}))
+        if set(saved) != set(gate.saved):
+            raise ValueError(f"a gate has {sorted(gate.saved)}. Got {sorted(saved)} instead.")
+        for name in set(saved) - set(Policy._fields):
+            value = saved[name]
+            if name in ("sizes", "intervals"):
+                getattr(gate, name).extend(float(v) for v in value)
+            else:
+                setattr(gate, name, value)
+        return gate
+
     # ------------------------------------------------------------------ plumbing
 
     def _steps(self, elapsed: float) -> int:

@@ -65,7 +65,7 @@ def test_the_next_row_is_the_streams_own(fitted):
         walked = engine.walk(model.state_, params, X[TRAIN : TRAIN + 8], y[TRAIN : TRAIN + 8])[1]
         issued = engine.predict(model.state_, params, X[TRAIN : TRAIN + 1])
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b[0]), own, met)
-    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b), status, state.orchestrator)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b), status, held.orchestrator)
     for a, b in zip(issued, walked, strict=True):
         np.testing.assert_allclose(a[0], b[0], rtol=1e-12)
     assert all(

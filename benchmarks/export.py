@@ -9,6 +9,7 @@ same machine: its step is what a program without Python pays, the whole of ``usp
 """
 
 import argparse
+import ctypes
 import os
 import re
 import statistics
@@ -45,6 +46,59 @@ def millis(call: Any, repeats: int = 200) -> float:
         call()
         times.append(time.perf_counter() - start)
     return 1e3 * statistics.median(times)
+
+
+def load_millis(library: Path, folder: Path | None, repeats: int = 40) -> float:
+    """Median milliseconds of loading a model through the C interface: from a folder, or the one inside the library."""
+    usp = ctypes.CDLL(str(library))
+    usp.usp_model_load.argtypes = [ctypes.c_char_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)]
+    usp.usp_model_free.argtypes = [ctypes.c_void_p]
+    where = None if folder is None else str(folder).encode()
+
+    def load() -> float:
+        model, start = ctypes.c_void_p(), time.perf_counter()
+        if usp.usp_model_load(where, None, ctypes.byref(model)):
+            raise RuntimeError("usp_model_load failed")
+        took = time.perf_counter() - start
+        usp.usp_model_free(model)
+        return took
+
+    return 1e3 * statistics.median(load() for _ in range(repeats))
+
+
+def opening_millis(library: Path) -> float:
+    """Milliseconds until a program that never saw the library has opened it and loaded the model inside."""
+    script = (
+        "import ctypes, sys, time; s = time.perf_counter(); u = ctypes.CDLL(sys.argv[1]); m = ctypes.c_void_p(); "
+        "assert not u.usp_model_load(None, None, ctypes.byref(m)); print(1e3 * (time.perf_counter() - s))"
+    )
+    command = [sys.executable, "-c", script, str(library)]
+    times = [float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(15)]
+    return statistics.median(times)
+
+
+def under_watch(folder: Path, values: np.ndarray, build: Path) -> None:
+    """The C client on the model under AddressSanitizer and UBSan, under valgrind, and the checker."""
+    from tests.export import client_programs as programs
+
+    series = build / "short.csv"
+    series.write_text("".join(f"{v!r}\n" for v in map(float, values[:100])))
+    source, include = programs.EXPORT / "clients/c/forecast.c", f"-I{programs.EXPORT / 'include'}"
+    for name, options, before in (
+        ("AddressSanitizer and UBSan", ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"], []),
+        ("valgrind", ["-g"], ["valgrind", "--quiet", "--error-exitcode=9", "--leak-check=full"]),
+    ):
+        runtime = sorted((programs.EXPORT / "src").glob("*.c"))
+        flags = ["-std=c11", "-O1", "-pthread", include, f"-I{programs.EXPORT / 'src'}", *options]
+        program = build / f"watched-{options[0].strip('-')[:4]}"
+        programs.run("gcc", *flags, source, *runtime, "-o", program, "-lm", "-ldl")
+        done = subprocess.run([*before, program, folder, series], capture_output=True, text=True, check=False)
+        clean = done.returncode == 0 and len(done.stdout.splitlines()) == 100
+        say("", f"{name}: {'clean over 100 pushes' if clean else done.stderr[-2000:]}")
+    done = subprocess.run(
+        [sys.executable, "-m", "usp_sklearn.export", "check", folder], capture_output=True, text=True, check=False
+    )
+    say("", f"check ends with {done.returncode}: {done.stdout.strip().splitlines()[-1]}")
 
 
 def clients(
@@ -87,6 +141,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--march", help="processors the native library is compiled for (default: every x86-64)")
     parser.add_argument("--languages", nargs="*", default=["c", "cpp", "java", "go", "rust", "node"])
+    parser.add_argument("--watch", action="store_true", help="also run the C client under sanitizers and valgrind")
     options = parser.parse_args()
 
     import usp_sklearn as usp
@@ -147,6 +202,11 @@ def main() -> None:
                 library = next(folder.glob("*.so"))
                 print(row("native: a step from Python (ms)", statistics.median(steps), 0.3, 0.05))
                 print(row("native: library (MB)", library.stat().st_size / 1e6, 6, 2))
+                print(row("native: open and load the model inside (ms)", opening_millis(library), 2, 0.3))
+                say("", f"load again: inside {load_millis(library, None):.2f} ms, folder "
+                    f"{load_millis(library, folder):.2f} ms")  # fmt: skip
+                if options.watch:
+                    under_watch(folder, later, build)
             print(row(f"{format}: difference over learning steps", apart, 1e-9, 1e-12))
             if format in ("native", "savedmodel"):
                 chosen = tuple(options.languages) if format == "native" else tuple(options.languages[:1])

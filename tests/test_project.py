@@ -60,11 +60,16 @@ def test_runtime_imports_no_room():
 
 def test_the_package_itself_only_re_exports():
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
-    allowed = (ast.ImportFrom, ast.Assign, ast.Expr)
+    allowed = (ast.ImportFrom, ast.Assign, ast.Expr, ast.If, ast.FunctionDef)
     assert all(isinstance(node, allowed) for node in tree.body)
+    assert [n.name for n in tree.body if isinstance(n, ast.FunctionDef)] == ["__getattr__", "__dir__"]
+    # What tools read, what is found when it is asked for, and what is announced are the same names.
+    typed = [a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level for a in n.names]
     import usp_sklearn
 
+    assert sorted(typed) == sorted(usp_sklearn.__all__) == sorted(usp_sklearn._HOME)
     assert all(hasattr(usp_sklearn, name) for name in usp_sklearn.__all__)
+    assert set(usp_sklearn.__all__) <= set(dir(usp_sklearn)) and not hasattr(usp_sklearn, "JKO")
     assert usp_sklearn.__version__ == PROJECT["version"]
 
 

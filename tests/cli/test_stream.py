@@ -165,6 +165,18 @@ def test_sigterm_while_values_wait_keeps_them(series, expected, tmp_path):
     assert process.end(signal.SIGTERM)[0] == 0
 
 
+def test_values_that_waited_long_enough_are_answered_first(usp, series, expected, tmp_path):
+    """What a signal during the fit leaves behind."""
+    source, folder = tmp_path / "in.csv", tmp_path / "kept"
+    command = ("stream", source, *OPTIONS, "--warm-up", WARM, "--no-follow", "--checkpoint", folder)
+    folder.mkdir()
+    (folder / "waiting.json").write_text(json.dumps({"values": series.iloc[:WARM].tolist()}))
+    write(source, series, 0, 65)
+    answers = read(usp(*command)[1])
+    check(answers, expected, WARM)
+    assert len(answers) == 6
+
+
 def test_a_damaged_checkpoint_is_passed_over_in_one_line(usp, series, expected, tmp_path):
     source, folder = tmp_path / "in.csv", tmp_path / "kept"
     command = ("stream", source, *OPTIONS, "--warm-up", WARM, "--no-follow", "--checkpoint", folder)

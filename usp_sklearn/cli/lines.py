@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..io.cells import is_missing, numbers
 
-BLOCK, LONGEST = 1 << 16, 1 << 20
+BLOCK, LONGEST = 1 << 12, 1 << 20
 FLOAT_MAX = sys.float_info.max
 PATIENCE = 0.2
 """Seconds between looks at a file that may have grown."""
@@ -39,7 +39,8 @@ class Wake:
 def lines(source: Path | None, follow: bool, wake: Wake) -> Iterator[str]:
     """Lines of a file, or of stdin for None, until its end or until ``wake`` rings.
 
-    With ``follow`` the end of a file is not the end: it may grow.
+    With ``follow`` the end of a file is not the end: it may grow. Whole lines that were taken from stdin when ``wake``
+    rang are still given.
 
     Raises
     ------
@@ -53,7 +54,8 @@ def lines(source: Path | None, follow: bool, wake: Wake) -> Iterator[str]:
             *whole, rest = (rest + block).split(b"\n")
             for line in whole:
                 yield line.decode("utf-8", "replace")
-                if wake.rung:
+                # A file can be read again; what was taken from stdin must be learned now.
+                if wake.rung and source is not None:
                     return
             if len(rest) > LONGEST:
                 raise ValueError(f"A line must have at most {LONGEST} bytes. Got more instead.")

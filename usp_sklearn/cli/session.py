@@ -94,10 +94,15 @@ class Session:
         if self.stream is not None:
             return self.stream.push(value).ppf(self.levels)
         self.waiting.append(value)
-        if len(self.waiting) < self.warm_up:
+        return self.overdue()
+
+    def overdue(self) -> Any:
+        """Fit once enough values wait, and give the quantiles that are due then; None before."""
+        if self.stream is not None or len(self.waiting) < self.warm_up:
             return None
         self.fit(pd.Series(np.asarray(self.waiting), name="value"), base=0)
-        return self.stream.law.ppf(self.levels) if self.stream is not None else None
+        assert self.stream is not None
+        return self.stream.law.ppf(self.levels)
 
     def save(self) -> None:
         """Keep where it stands, if there is a folder for it."""

@@ -17,7 +17,7 @@ from .console import Talk
 from .lines import Observation, Wake, lines, observation
 from .session import Session, least
 
-GRACE = 4.0
+GRACE = 3.0
 """Seconds a step may take to end after a signal, within the five in which a checkpoint must be there."""
 
 
@@ -61,6 +61,9 @@ def stream(
     def work(wake: Wake) -> None:
         if session.resume():
             talk.say(f"resumed after observation {session.seen:,}")
+            # Whoever ended the last run did it between the last value waited for and its answer.
+            if (quantiles := session.overdue()) is not None:
+                _print(_answer(session, Observation(None, session.waiting[-1]), quantiles))
         elif start is not None:
             session.take(start)
         elif history is not None:

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from tests.export.chromium import Browser
-from usp_sklearn import LevyPredictor, SlidingWindow, Stream, sliding_window
+from usp_sklearn import LevyPredictor, SlidingWindow, Stream, crps_score, sliding_window
+from usp_sklearn.api.metrics_comparison import diebold_mariano
 from usp_sklearn.cli import main
+from usp_sklearn.cli.passes import LEVELS
 
 HOSTILE = """<script>document.title='owned'</script>"'&<img src=x onerror=1>$\\frac$ {{7*7}} </title> ]]>"""
 LEVY = ("--model", "levy", "--width", "8", "--horizon", "2", "--season", "7", "--quiet")
@@ -157,7 +159,16 @@ def test_numbers_are_the_library_s(pages, series):
     for value in law.ppf([0.05, 0.5, 0.95]).ravel():
         assert f"{value:.2f}" in words
     split = 96 - 8 - 1
-    model.fit(X[:split], target[:split]).update_predict(X[split:], target[split:])
+    q = model.fit(X[:split], target[:split]).update_predict(X[split:], target[split:], quantiles=LEVELS)
+    losses = {"own": [], "other": []}
+    for i in range(len(X) - split):
+        t = split + i + 7
+        naive = [y[t] + np.quantile(y[h : t + 1] - y[: t + 1 - h], LEVELS) for h in (1, 2)]
+        losses["own"].append(crps_score(target[split + i : split + i + 1], q[i][None], LEVELS))
+        losses["other"].append(crps_score(target[split + i : split + i + 1], np.array(naive)[None], LEVELS))
+    test = diebold_mariano(losses["own"], losses["other"], horizon=2)
+    assert f"statistic {test.statistic:.2f} (below" in words and f"p = {test.p_value:.2g}." in words
+    assert f"{np.mean(losses['own']) / np.mean(losses['other']):.3f}" in words
     alarms = int(model.telemetry_frame_.tail(len(X) - split)["regime_changed"].sum())
     assert alarms > 0 and f"{alarms} change alarm" in words
     for part in ("LevyPredictor", "persistence", "seasonal naive (7)", "jax", "random_state", "1 to 2 steps ahead"):

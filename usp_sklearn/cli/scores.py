@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..api.metrics import coverage_score, crps_score, interval_score
+from ..api.metrics_comparison import DieboldMariano, diebold_mariano
 from .naive import naive
 from .passes import Pass
 
@@ -32,6 +33,20 @@ def scores(run: Pass, name: str, step: int | None = None) -> pd.DataFrame:
     out = pd.DataFrame({each: _scores(y[fair], q[fair], run.levels) for each, q in tables.items()}).T
     out.insert(1, "ratio", out["crps"] / out.loc["persistence", "crps"])
     return out.rename_axis("forecast")
+
+
+def advantage(run: Pass) -> DieboldMariano:
+    """Whether the pass differs from persistence by more than chance, by the CRPS of each step (mean over horizons)."""
+    y, own, other = run.outcomes, run.quantiles, _naive(run, None)
+    known = np.isfinite(other).all(axis=tuple(range(1, other.ndim)))
+    cells = np.diff(np.concatenate([[0.0], (run.levels[1:] + run.levels[:-1]) / 2, [1.0]]))
+
+    def losses(q: Array) -> Array:
+        off = y[known, ..., None] - q[known]
+        each = 2 * (np.maximum(run.levels * off, (run.levels - 1) * off) * cells).sum(axis=-1)
+        return each.reshape(len(each), -1).mean(axis=1)
+
+    return diebold_mariano(losses(own), losses(other), horizon=run.rows.horizon)
 
 
 def _scores(y: Array, q: Array, levels: Array) -> dict[str, float]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..calendar import shown
 from ..passes import Pass
-from ..scores import scores, words
+from ..scores import advantage, scores, words
 from . import pictures
 
 MOST_ALARMS, MOST_STEPS = 20, 12
@@ -63,6 +63,7 @@ def _content(run: Pass, source: str) -> dict[str, Any]:
         "facts": _facts(run, table, name),
         "fans": fans,
         "scores": words(table),
+        "test": advantage(run),
         "steps": _by_step(run, name) if horizon > 1 else None,
         "weights": pictures.weights(run),
         "alarms": _alarms(run),

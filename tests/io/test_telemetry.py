@@ -38,6 +38,13 @@ RECORD = {
 def test_every_field_of_a_record_is_known():
     known = {*names.NUMBERS, *names.FLAGS, "kernel_weights", "mode"}
     assert set(Telemetry._fields) <= known
+    rng = np.random.default_rng(0)
+    series = rng.normal(size=60).cumsum()
+    X = np.lib.stride_tricks.sliding_window_view(series[:-1], 16)
+    stream = Stream(LevyPredictor(random_state=0).fit(X, series[16:]), series)
+    assert set(stream.telemetry_) == known
+    stream.push(0.0)
+    assert set(stream.telemetry_) == set(admitted(stream.telemetry_)) == known
     assert names.BRANCHES == BRANCH_ORDER and names.MODES == MODES
 
 

@@ -109,7 +109,8 @@ def decode(data: bytes) -> Snapshot:
     if digest.hexdigest().encode() != found[1]:
         raise SnapshotError("it is damaged: its bytes are not those its digest was made of")
     try:
-        metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+        # As text: of bytes, json would look for an encoding and import it.
+        metadata = json.loads(str(data[8 : 8 + length], "utf-8"))["__metadata__"]
         if metadata["kind"] != KIND:
             raise SnapshotError(f"it is no snapshot but {metadata['kind']!r}")
         schema, content, written = int(metadata["schema"]), json.loads(metadata["content"]), metadata["versions"]

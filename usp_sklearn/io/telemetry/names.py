@@ -21,6 +21,9 @@ NUMBERS: dict[str, str] = {
     "dgm_entropy": "entropy of the PDE solution above its terminal condition's, nats",
     "free_energy": "free energy of the last step of the flow",
     "coverage_error": "running coverage of the 80 % interval minus 0.8",
+    "age": "sampling intervals since the value before this one",
+    "gap": "steps that went missing before this one",
+    "late": "observations passed over so far, because they came late or twice",
 }
 """Numbers of a record; without a unit unless said."""
 MEASURES: dict[str, str] = {
@@ -36,8 +39,11 @@ FLAGS: dict[str, str] = {
     "mode_collapse": "the PDE solution has collapsed",
     "frozen_signal": "the series repeats one value",
     "outlier": "the outcome was more than 20 robust sigmas from the median",
-    "missing": "the value was missing",
-    "stale": "the newest value is too old",
+    "missing": "no value came",
+    "rejected": "the value was an outlier and treated as missing",
+    "clipped": "the value was an outlier and moved to the edge of what is plausible",
+    "stale": "the newest value was too old",
+    "skipped": "the observation came late or twice and was passed over",
 }
 """Flags of a record. Others are passed on too: a flag can't give away data."""
 MODES = ("standard", "robust", "emergency")

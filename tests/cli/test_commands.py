@@ -1,7 +1,6 @@
 """Commands: the numbers are the library's, wrong usage is one line and status 2."""
 
 import io
-import json
 import subprocess
 import sys
 
@@ -96,35 +95,6 @@ def test_naive_forecasts_never_look_ahead():
         np.testing.assert_array_equal(one, other)
 
 
-# --------------------------------------------------------------------- other commands
-
-
-def test_info_says_what_there_is(usp, data, tmp_path):
-    status, out, _ = usp("info", "--json")
-    facts = json.loads(out)
-    assert status == 0 and facts["jax"] and "cpu" in facts["devices"].lower()
-    status, out, _ = usp("info", data)
-    assert status == 0 and "160" in out and "1 days" in out and "load" in out
-    kept = tmp_path / "s.usp"
-    usp("forecast", data, *LEVY, "--save", kept)
-    _, out, _ = usp("info", kept)
-    assert "Stream" in out and "values seen" in out
-
-
-def test_export_writes_an_artefact_that_gives_the_same_numbers(usp, data, series, tmp_path):
-    from usp_sklearn.export import load_model
-
-    kept = tmp_path / "s.usp"
-    usp("forecast", data, *LEVY, "--save", kept)
-    status, _, err = usp("export", kept, tmp_path / "out", "--format", "stablehlo", "--levels", "0.1,0.5,0.9")
-    assert status == 0 and "written" in err
-    artefact = load_model(tmp_path / "out")
-    found = artefact.step(artefact.state, [21.0])["quantiles"].ravel()
-    np.testing.assert_allclose(found, load(kept).push(21.0).ppf([0.1, 0.5, 0.9]), rtol=1e-9)
-    _, out, _ = usp("info", tmp_path / "out")
-    assert "stablehlo" in out and "predict, step" in out
-
-
 # --------------------------------------------------------------------- mistakes
 
 
@@ -143,6 +113,8 @@ def test_export_writes_an_artefact_that_gives_the_same_numbers(usp, data, series
     (["backtest", "DATA", "-q", "--train", "1.5"], "--train must be between 0 and 1"),
     (["backtest", "BAD"], "Line 3, column 'load': 'much' is not a number"),
     (["export", "BAD.usp", "out"], "BAD.usp"),
+    (["tune", "DATA", "-q", "--space", "tau"], "--space must be name=low:high"),
+    (["tune", "DATA", "-q", "--space", "speed=1,2"], "'space' parameter of tune must name parameters of JKOPredictor"),
     (["info", "FOLDER"], "holds no valid snapshot"),
     (["stream", "--warm-up", "5"], "--warm-up must be at least"),
     (["stream", "--history", "a.csv", "--from", "b.usp"], "--history and --from exclude each other"),

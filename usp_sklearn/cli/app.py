@@ -13,6 +13,7 @@ from .export import export
 from .forecast import forecast
 from .info import info
 from .stream import stream
+from .tune import tune
 
 app = typer.Typer(
     name="usp",
@@ -48,8 +49,5 @@ def _prepare(
         runtime.configure(cache_dir=cache or home / "usp_sklearn")
 
 
-app.command()(forecast)
-app.command()(backtest)
-app.command()(stream)
-app.command()(export)
-app.command()(info)
+for command in (forecast, backtest, tune, export, info, stream):
+    app.command()(command)

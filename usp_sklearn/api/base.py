@@ -1,5 +1,7 @@
 """The estimator all predictors share: validate, convert, call the core, keep ``state_``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
 
@@ -7,6 +9,7 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -18,8 +21,11 @@ from .distribution import PredictiveDistribution
 from .reading import Readings
 from .records import recent
 
+STRETCH = 512
+"""Rows that fit walks between two reports to callbacks."""
 
-class BasePredictor(Readings, RegressorMixin, BaseEstimator):
+
+class BasePredictor(CallbackSupportMixin, Readings, RegressorMixin, BaseEstimator):
     """Online probabilistic predictor over windows; see :class:`JKOPredictor` for the parameters."""
 
     _branches: tuple[str, ...] = ()
@@ -94,8 +100,9 @@ class BasePredictor(Readings, RegressorMixin, BaseEstimator):
 
     # ------------------------------------------------------------------ learning
 
+    @with_callbacks
     def fit(self, X: ArrayLike, y: ArrayLike) -> "BasePredictor":
-        """Train on time-ordered rows.
+        """Train on time-ordered rows. Callbacks (``set_callbacks``, :mod:`sklearn.callback`) see its parts.
 
         Parameters
         ----------
@@ -118,16 +125,31 @@ class BasePredictor(Readings, RegressorMixin, BaseEstimator):
                 f"The 'n_ahead' parameter of {type(self).__name__} must leave n_ahead times {horizon} horizons within "
                 f"n_level. Got n_ahead={self.n_ahead}, n_level={self.n_level} instead."
             )
+        tasks = self._init_callback_context(max_subtasks=1 + -(-len(X) // STRETCH))
+        tasks.call_on_fit_task_begin(estimator=self, X=X, y=y)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         # A single column is the one-step model; its answers keep the column.
         self._column = y.shape[1:] == (1,)
         y = y[:, 0] if self._column else y
-        layout = self._layout(width, horizon, multi=y.ndim == 2)
+        layout, params, records = self._layout(width, horizon, multi=y.ndim == 2), self._params(), []
         with runtime.precision():
-            self.state_, record = engine.fit(layout, self._params(), X, y, seed)
-        self.width_ = width
-        self._history = recent(record)
+            with self._told(tasks, "train"):
+                state = engine.train(layout, params, X, y, seed)
+            for start in range(0, len(X), STRETCH):
+                rows = slice(start, start + STRETCH)
+                with self._told(tasks, "walk"):
+                    state, _, record = engine.walk(state, params, X[rows], y[rows])
+                records.append(record)
+        self.state_, self.width_, self._history = state, width, recent(*records)
+        tasks.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
+
+    @contextmanager
+    def _told(self, tasks: Any, name: str) -> Iterator[None]:
+        """A part of fit that callbacks are told about; what they answer ends nothing, as every row is to be learned."""
+        task = tasks.subcontext(task_name=name).call_on_fit_task_begin(estimator=self)
+        yield
+        task.call_on_fit_task_end(estimator=self)
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike) -> "BasePredictor":
         """Learn further rows, which continue the ones before; the first call fits.

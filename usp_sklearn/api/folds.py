@@ -128,7 +128,9 @@ def forecasts(model: Any, X: Any, y: Any, start: int, test: NDArray[np.intp], le
         else:
             point = np.asarray(inner.predict(seen), np.float64)
             out = np.repeat(point[..., None], len(levels), axis=-1)
-    return np.asarray(out, np.float64)
+    # Tables have a column for each level under each step.
+    table = np.asarray(out, np.float64)
+    return table if table.shape[-1] == len(levels) else table.reshape(len(table), -1, len(levels))
 
 
 def _stored_model(store: FoldStore | None, chain: list[Fold]) -> tuple[Any, int]:

@@ -197,6 +197,23 @@ class JKOPredictor(BasePredictor):
         self.members = members
         self.stack = stack
 
+    def _sk_visual_block_(self) -> Any:
+        """What scikit-learn draws in notebooks: the branches side by side, each with its members."""
+        from sklearn.utils._repr_html.estimator import _VisualBlock
+
+        members = self._members(multi=False)
+        blocks = [
+            _VisualBlock(
+                "single",
+                name,
+                names=f"{branch} · {name}",
+                name_details=", ".join(m for b, m in members if b == branch),
+            )
+            for branch, name in NAMES.items()
+            if branch in self._branch_set()
+        ]
+        return _VisualBlock("parallel", blocks, names=[""] * len(blocks), name_details=[""] * len(blocks))
+
     def _branch_set(self) -> tuple[str, ...]:
         chosen = tuple(self.branches)
         if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(BRANCH_ORDER):

@@ -40,7 +40,7 @@ class Readings(ABC):
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
         return state | {"state_": on_host(state["state_"])} if "state_" in state else state
 
-    def update_predict(self, X: ArrayLike, y: ArrayLike, quantiles: ArrayLike | None = None) -> NDArray[np.float64]:
+    def update_predict(self, X: ArrayLike, y: ArrayLike, quantiles: ArrayLike | None = None) -> Any:
         """Prequential pass: row i's law is issued before ``y[i]`` is learned.
 
         With horizon h the outcome of a row is learned h − 1 rows later, when it would be known.
@@ -48,25 +48,32 @@ class Readings(ABC):
         Returns
         -------
         (n,) point predictions, or (n, q) quantiles when ``quantiles`` are given; with 2-D y an axis H follows n.
+        Quantiles of a DataFrame are a DataFrame, as :meth:`predict_quantiles` gives it.
         """
         check_is_fitted(self)
-        levels = None if quantiles is None else check_levels(quantiles)
-        return self._read(self._walk(X, y), levels)
+        if quantiles is None:
+            return self._points(self._walk(X, y))
+        levels = check_levels(quantiles)
+        return labelled(self._walk(X, y).ppf(levels), X, pd.Index(levels, name="quantile"))
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Median (or mean, ``point``) of each row's law: (n,) or (n, H). Never changes the model."""
-        return self._read(self.predict_distribution(X), None)
+        return self._points(self.predict_distribution(X))
 
-    def predict_quantiles(self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9)) -> NDArray[np.float64]:
-        """Quantiles (n, q), or (n, H, q) with 2-D y."""
+    def predict_quantiles(self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9)) -> Any:
+        """Quantiles (n, q), or (n, H, q) with 2-D y.
+
+        Of a DataFrame: a DataFrame with its index, whose columns are the levels, under the steps with 2-D y.
+        """
         levels = check_levels(quantiles)
-        return self._read(self.predict_distribution(X), levels)
+        return labelled(self.predict_distribution(X).ppf(levels), X, pd.Index(levels, name="quantile"))
 
-    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> NDArray[np.float64]:
-        """Central interval (n, 2), or (n, H, 2): lower and upper end."""
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> Any:
+        """Central interval (n, 2), or (n, H, 2): lower and upper end; of a DataFrame one with these columns."""
         if not isinstance(coverage, Real) or not 0 < coverage < 1:
             raise ValueError(f"The 'coverage' parameter must be a float in (0, 1). Got {coverage!r} instead.")
-        return self.predict_quantiles(X, [(1 - coverage) / 2, (1 + coverage) / 2])
+        ends = self.predict_distribution(X).ppf([(1 - coverage) / 2, (1 + coverage) / 2])
+        return labelled(ends, X, pd.Index(["lower", "upper"], name="interval"))
 
     def sample(
         self, X: ArrayLike, n: int = 100, *, paths: bool = False, random_state: Any = None
@@ -96,7 +103,18 @@ class Readings(ABC):
         check_is_fitted(self)
         return frame(self._history)
 
-    def _read(self, law: PredictiveDistribution, levels: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        if levels is not None:
-            return law.ppf(levels)
+    def _points(self, law: PredictiveDistribution) -> NDArray[np.float64]:
         return law.mean() if self._point() == "mean" else law.median()
+
+
+def labelled(values: NDArray[np.float64], X: Any, columns: pd.Index) -> Any:
+    """``values`` (n, q) or (n, H, q) as they are, or as a table with the index of ``X`` if that is one.
+
+    >>> labelled(np.zeros((1, 2, 1)), pd.DataFrame({"a": [5.0]}, index=["t"]), pd.Index(["low"])).columns.tolist()
+    [(1, 'low'), (2, 'low')]
+    """
+    if not isinstance(X, pd.DataFrame):
+        return values
+    if values.ndim == 3:
+        columns = pd.MultiIndex.from_product([range(1, values.shape[1] + 1), columns], names=["step", columns.name])
+    return pd.DataFrame(values.reshape(len(values), -1), index=X.index, columns=columns)

@@ -27,7 +27,7 @@ FIT_ROWS = (128, 1024)
 
 __all__ = [
     "Engine", "Layout", "Params", "advance", "bucket", "correlation", "every_member", "fit", "functions", "held",
-    "laws", "padded", "params", "predict", "raw", "spec", "walk", "widened",
+    "laws", "padded", "params", "predict", "raw", "spec", "train", "walk", "widened",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -107,6 +107,12 @@ def fit(
     layout: Layout, params: Params, X: Array, y: Array, seed: int, experts: Array | None = None
 ) -> tuple[Engine, Telemetry]:
     """Train on the first half, then walk all rows prequentially. ``y`` is (n,), with ``multi`` (n, horizon)."""
+    engine, _, telemetry = walk(train(layout, params, X, y, seed, experts), params, X, y, experts)
+    return engine, telemetry
+
+
+def train(layout: Layout, params: Params, X: Array, y: Array, seed: int, experts: Array | None = None) -> Engine:
+    """What can't be learned step by step, from the first half of the rows; none of them is walked yet."""
     n = len(X)
     head = max(min(n, 64), n // 2)
     head = slice(max(0, head - FIT_ROWS[-1]), head)
@@ -116,8 +122,7 @@ def fit(
     given = raw(layout, X[head], rows, None if experts is None else experts[head])
     key, ahead = jax.random.key(seed), np.int32(layout.horizon)
     state = programs.fit(functions(layout), spec(layout), params, given, target, mask, key, ahead)
-    engine, _, telemetry = walk(held(layout, state, y[:0]), params, X, y, experts)
-    return engine, telemetry
+    return held(layout, state, y[:0])
 
 
 def walk(

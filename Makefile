@@ -3,8 +3,10 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 WORKERS ?= 2
 BENCH_ARGS ?=
+FUZZ_SECONDS ?= 60
+SOAK_ARGS ?=
 .DEFAULT_GOAL := test
-.PHONY: demo test lint slow bench docs figures clean
+.PHONY: demo test lint slow bench fuzz soak docs figures clean
 
 .venv/stamp: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -35,6 +37,13 @@ bench: .venv/stamp       ## accuracy on the benchmark series (../shared/bench or
 	$(BIN)/python -m benchmarks.stable
 	$(BIN)/python benchmarks/ablation.py
 	$(BIN)/python benchmarks/guide.py
+
+fuzz: .venv/stamp        ## every parser of files under random input, FUZZ_SECONDS each
+	for target in snapshot content manifest series; do \
+	  $(BIN)/python -m tests.fuzz.run $$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 || exit 1; done
+
+soak: .venv/stamp        ## a million steps: memory, latency, the last ones again from a snapshot (SOAK_ARGS="--steps 20000")
+	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)
 
 docs: .venv/stamp        ## checks that links and anchors inside the documentation resolve
 	$(BIN)/python docs/check_links.py

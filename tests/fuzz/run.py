@@ -4,6 +4,7 @@ Options are libFuzzer's. New inputs go to ``build/fuzz/<target>``, crashes too; 
 """
 
 import os
+import random
 import sys
 from pathlib import Path
 
@@ -20,13 +21,20 @@ def main(target: str, options: list[str]) -> None:
     ]
     with atheris.instrument_imports(include=[*parsers, "csv", "json"]):
         from tests.fuzz import targets
+        from tests.fuzz.mutations import structural
 
     found = Path("build") / "fuzz" / target
     found.mkdir(parents=True, exist_ok=True)
     targets.warm(target)
     defaults = ["-timeout=20", "-rss_limit_mb=4096", "-max_len=200000", f"-artifact_prefix={found}{os.sep}crash-"]
     arguments = [sys.argv[0], *defaults, *options, str(found), str(targets.CORPUS / target)]
-    atheris.Setup(arguments, targets.TARGETS[target])
+
+    def mutate(data: bytes, size: int, seed: int) -> bytes:
+        rng = random.Random(seed)
+        return structural(data, rng)[:size] if rng.random() < 0.7 else atheris.Mutate(data, size)
+
+    of_json = {"custom_mutator": mutate} if target in ("content", "manifest") else {}
+    atheris.Setup(arguments, targets.TARGETS[target], **of_json)
     atheris.Fuzz()
 
 

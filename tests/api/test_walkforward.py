@@ -385,6 +385,11 @@ def test_scikit_learns_own_callbacks(capsys):
     expected = [-np.abs(Y[a] - clone(Line()).fit(X[a], Y[a]).predict(X[a])).mean() for a, _ in CV.split(X)]
     np.testing.assert_allclose(found, expected)
     assert "Line - walk_forward" in capsys.readouterr().out
+    walk = walk_forward(
+        levy(), X, Y, cv=CV, quantiles=LEVELS, refit=2, callbacks=ProgressBar(max_propagation_depth=None)
+    )
+    out = capsys.readouterr().out
+    assert out.count("LevyPredictor - fold | LevyPredictor - fit") >= 2 and walk.complete
     with pytest.raises(TypeError, match="FitCallback"):
         walk_forward(Line(), X, Y, cv=CV, callbacks=["progress"])
 

@@ -6,6 +6,7 @@ calling process. A hook ``on_fit_task_end`` that returns True ends the loop afte
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone, is_regressor
@@ -13,6 +14,10 @@ from sklearn.base import BaseEstimator, clone, is_regressor
 
 class Silent:
     """Tasks that nobody watches."""
+
+    def fitting(self, task: Any, model: Any) -> AbstractContextManager[None]:
+        """Around the fit of a model in a task."""
+        return nullcontext()
 
     def begin(self, name: str, X: Any = None, y: Any = None) -> None:
         """A task begins."""
@@ -27,6 +32,13 @@ class Watched:
 
     def __init__(self, runner: Any, root: Any) -> None:
         self.runner, self.root = runner, root
+
+    def fitting(self, task: Any, model: Any) -> AbstractContextManager[None]:
+        """Hand callbacks that ask for it (progress bars do) on to a model that takes them, while it is fitted."""
+        if not hasattr(model, "set_callbacks"):
+            return nullcontext()
+        handed: AbstractContextManager[None] = task.propagate_callback_context(model)
+        return handed
 
     def begin(self, name: str, X: Any = None, y: Any = None) -> Any:
         """Tell the callbacks that a task called ``name`` begins."""

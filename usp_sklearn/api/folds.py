@@ -4,7 +4,8 @@ A *chain* is a run of folds that share a model: all of them, one, or a number be
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,13 +76,20 @@ def walk_folds(cv: Any, X: Any, y: Any, horizon: int, owner: str) -> list[Fold]:
 
 
 def walk_chain(
-    estimator: Any, X: Any, y: Any, chain: list[Fold], levels: Array, update: bool, store: FoldStore | None
+    estimator: Any,
+    X: Any,
+    y: Any,
+    chain: list[Fold],
+    levels: Array,
+    update: bool,
+    store: FoldStore | None,
+    fitting: Callable[[Any], AbstractContextManager[None]] = nullcontext,
 ) -> Iterator[Done]:
     """Folds that share a model: fitted on the first one's training part, forecasting each test part in turn.
 
     With ``update`` a model that can, learns every row from the end of that training part on, each outcome when it is
     known; so the forecasts of a test part are the same as if the folds before it had not been cut. Folds that are in
-    the store are taken from it.
+    the store are taken from it. ``fitting(model)`` is entered while a model is fitted.
     """
     kept = [None if store is None else store.finished(fold.number) for fold in chain]
     finished = next((i for i, forecast in enumerate(kept) if forecast is None), len(chain))
@@ -92,7 +100,9 @@ def walk_chain(
     learned = int((chain[first - 1].test if first else chain[0].train)[-1])
     started = time.perf_counter()
     if model is None:
-        model = clone(estimator).fit(rows_of(X, chain[0].train), rows_of(y, chain[0].train))
+        model = clone(estimator)
+        with fitting(model):
+            model.fit(rows_of(X, chain[0].train), rows_of(y, chain[0].train))
         # A model that learns nothing is the same at every fold.
         first = first if update else finished
     for i in range(first, len(chain)):

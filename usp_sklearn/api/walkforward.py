@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator
+from contextlib import closing
 from numbers import Integral
 from typing import Any
 
@@ -102,7 +103,7 @@ def walk_forward(
         1 for a progress bar, 2 for a line a fold too.
     callbacks : callback or list of callbacks of ``sklearn.callback``, optional
         Each fold is a task with its training part as X and y and, unless models are walked in other processes, the
-        model as ``fitted_estimator``. They are experimental in scikit-learn.
+        model as ``fitted_estimator``; progress bars see its fit too. They are experimental in scikit-learn.
     resume : path, optional
         Folder that keeps finished folds (NumPy arrays, JSON and model snapshots; no pickles). A walk that was stopped
         goes on where it was and ends as if it had not been, provided that the estimator is deterministic (give
@@ -135,12 +136,13 @@ def walk_forward(
         store = FoldStore(resume, run, "walk_forward")
     size = every or len(folds)
     chains = [folds[i : i + size] for i in range(0, len(folds), size)]
-    done = _walked(estimator, X, y, chains, known, update, store, n_jobs)
     finished: dict[int, Forecast] = {}
 
     def body(tasks: Any) -> None:
         bar = tqdm(total=len(folds), desc="walk_forward", unit="fold", disable=not verbose)
-        with bar:
+        task = None
+        done = _walked(estimator, X, y, chains, known, update, store, n_jobs, lambda model: tasks.fitting(task, model))
+        with bar, closing(done):
             for _ in folds:
                 task = tasks.begin("fold")
                 forecast, model = next(done)
@@ -154,7 +156,6 @@ def walk_forward(
                 train = (lambda rows=fold.train: rows_of(X, rows)), (lambda rows=fold.train: rows_of(y, rows))
                 if tasks.end(task, *train, model=model):
                     break
-        done.close()
 
     run_tasks("walk_forward", estimator, callbacks, len(folds), body)
     there = [fold for fold in folds if fold.number in finished]
@@ -176,12 +177,13 @@ def _walked(
     update: bool,
     store: FoldStore | None,
     n_jobs: int | None,
+    fitting: Any,
 ) -> Generator[Done]:
     """Finished folds as they come: one by one in this process, or a chain at a time from others."""
     given = (levels, update, store)
     if effective_n_jobs(n_jobs) == 1 or len(chains) == 1:
         for chain in chains:
-            yield from walk_chain(estimator, X, y, chain, *given)
+            yield from walk_chain(estimator, X, y, chain, *given, fitting)
         return
     parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     for forecast in parallel(delayed(_chain)(estimator, X, y, chain, *given) for chain in chains):

@@ -45,12 +45,14 @@ fuzz: .venv/stamp        ## every parser of files under random input, FUZZ_SECON
 soak: .venv/stamp        ## a million steps: memory, latency, the last ones again from a snapshot (SOAK_ARGS="--steps 20000")
 	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)
 
-docs: .venv/stamp        ## checks that links and anchors inside the documentation resolve
+docs: .venv/stamp        ## the documentation, its gallery run, warnings as errors: docs/_build/html/index.html
 	$(BIN)/python docs/check_links.py
+	rm -rf docs/generated
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 figures: .venv/stamp    ## redraws the figures of docs/math, ours over the oracle
 	$(BIN)/python -m docs.math.figures
 
 clean:
-	rm -rf build dist demo_output .pytest_cache .ruff_cache .mypy_cache .hypothesis benchmarks/results
+	rm -rf build dist demo_output docs/_build docs/generated docs/auto_gallery .pytest_cache .ruff_cache .mypy_cache .hypothesis benchmarks/results
 	find usp_sklearn tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +

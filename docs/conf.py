@@ -22,10 +22,11 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "math/figures", "gallery/*"]
+exclude_patterns = ["_build", "_templates", "math/figures", "gallery/*"]
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 4
 autosummary_generate = True
+templates_path = ["_templates"]
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 html_theme = "furo"
@@ -38,6 +39,7 @@ sphinx_gallery_conf = {
     "examples_dirs": ["gallery"],
     "gallery_dirs": ["auto_gallery"],
     "filename_pattern": r"plot_\d+",
+    "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "image_scrapers": ("matplotlib",),
     "matplotlib_animations": False,
@@ -45,4 +47,5 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "plot_gallery": "True",
     "show_memory": False,
+    "capture_repr": ("_repr_html_",),
 }

@@ -38,16 +38,21 @@ if TYPE_CHECKING:
         scorer_names,
         weighted_interval_score,
     )
+    from .api.narrow import NarrowWindow
     from .api.persistence import load, save
     from .api.predictor import DGMPredictor, JKOPredictor, JumpDiffusionPredictor, LevyPredictor, SignaturePredictor
     from .api.seasons import find_seasons
     from .api.signature import LogSignatureTransformer
+    from .api.splitter import WalkForwardSplit
     from .api.stream import Stream
+    from .api.tuning import tune
+    from .api.walkforward import walk_forward
     from .api.warmup import warm_up
     from .api.windows import SlidingWindow, WindowBuffer, sliding_window
     from .io import datasets, telemetry
     from .io.regular import sanitise
     from .io.schema import SnapshotError
+    from .io.series import read_series
     from .runtime import configure
 
 __version__ = "0.1.0"
@@ -63,6 +68,7 @@ __all__ = [
     "JumpDiffusionPredictor",
     "LevyPredictor",
     "LogSignatureTransformer",
+    "NarrowWindow",
     "PITDisplay",
     "PredictiveDistribution",
     "ReliabilityDisplay",
@@ -72,6 +78,7 @@ __all__ = [
     "SpectrumDisplay",
     "Stream",
     "TelemetryDisplay",
+    "WalkForwardSplit",
     "WeightsDisplay",
     "WindowBuffer",
     "configure",
@@ -91,12 +98,15 @@ __all__ = [
     "pinball_score",
     "pinball_scorer",
     "pit_values",
+    "read_series",
     "sanitise",
     "save",
     "scaled_crps_score",
     "scorer_names",
     "sliding_window",
     "telemetry",
+    "tune",
+    "walk_forward",
     "warm_up",
     "weighted_interval_score",
 ]
@@ -134,16 +144,21 @@ _HOMES = {
         "scorer_names",
         "weighted_interval_score",
     ),
+    "api.narrow": ("NarrowWindow",),
     "api.persistence": ("load", "save"),
     "api.predictor": ("DGMPredictor", "JKOPredictor", "JumpDiffusionPredictor", "LevyPredictor", "SignaturePredictor"),
     "api.seasons": ("find_seasons",),
     "api.signature": ("LogSignatureTransformer",),
+    "api.splitter": ("WalkForwardSplit",),
     "api.stream": ("Stream",),
+    "api.tuning": ("tune",),
+    "api.walkforward": ("walk_forward",),
     "api.warmup": ("warm_up",),
     "api.windows": ("SlidingWindow", "WindowBuffer", "sliding_window"),
     "io": ("datasets", "telemetry"),
     "io.regular": ("sanitise",),
     "io.schema": ("SnapshotError",),
+    "io.series": ("read_series",),
     "runtime": ("configure",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -27,7 +27,7 @@ for t in range(500, 620):
 # Ten values were lost. The interval grows with the time since the last one and is back at once.
 
 steps = np.arange(501, 621)
-fig, ax = plt.subplots(figsize=(8, 3))
+fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
 ax.fill_between(steps, low, high, color="#a3c4e3", label="90 % of the law issued one step before")
 ax.plot(steps, series[501:621], color="#1f2933", linewidth=0.8, label="series")
 ax.axvspan(550, 559, color="#c8321f", alpha=0.12, label="no values")

@@ -6,6 +6,7 @@ Predictors are scikit-learn estimators: they clone, go into pipelines and search
 laws. Parameters that can be tuned are arrays inside the compiled programs, so candidates and folds share them.
 """
 
+import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
@@ -23,5 +24,11 @@ print(search.best_params_, f"CRPS {-search.best_score_:.4f}")
 # %%
 # The whole table: differences are small, as the flow tunes its own rates.
 
-columns = ["param_tau", "param_calibration", "mean_test_score", "std_test_score"]
-pd.DataFrame(search.cv_results_)[columns].sort_values("mean_test_score", ascending=False).head(5)
+table = pd.DataFrame(search.cv_results_).assign(crps=lambda t: -t["mean_test_score"])
+grid = table.pivot(index="param_calibration", columns="param_tau", values="crps")
+fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
+image = ax.imshow(grid, cmap="Blues")
+ax.set(xticks=range(3), xticklabels=grid.columns, yticks=range(3), yticklabels=grid.index)
+ax.set(xlabel="tau", ylabel="calibration", title="CRPS, lower is better")
+fig.colorbar(image)
+grid.round(4)

@@ -31,3 +31,8 @@ alone = usp.LevyPredictor().fit(X[:600], y[:600]).update_predict(X[600:], y[600:
 print(ensemble.weights_)
 for name, q in (("ensemble", quantiles), ("branch A alone", alone)):
     print(f"{name}: {usp.pinball_score(y[600:], q, quantiles=[0.1, 0.5, 0.9]):.4f}")
+
+# %%
+# The last fifty forecasts.
+
+usp.FanChartDisplay.from_predictions(y[-50:], quantiles[-50:], quantiles=[0.1, 0.5, 0.9])

@@ -22,7 +22,7 @@ apart = model.sample(X[-1:], 400, random_state=0)[0]
 # %%
 # Paths, and the law of their maximum: drawing the steps independently would put it too high.
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), width_ratios=(3, 2))
+fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), width_ratios=(3, 2), layout="constrained")
 steps = np.arange(1, 13)
 left.plot(steps, paths[:, :60], color="#6b9fd0", linewidth=0.6, alpha=0.7)
 left.plot(steps, np.quantile(paths, [0.1, 0.9], axis=1).T, color="#1d4f86")

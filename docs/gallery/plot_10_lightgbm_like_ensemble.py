@@ -14,7 +14,7 @@ rng = np.random.default_rng(3)
 series = np.zeros(1100)
 for t in range(2, len(series)):
     # A threshold process: what a tree sees at once and a linear law does not.
-    series[t] = (0.9 if series[t - 1] < 0 else -0.6) * series[t - 1] + 0.3 * series[t - 2] + rng.normal()
+    series[t] = (-0.9 if series[t - 1] > 0 else 0.5) * series[t - 1] + 0.2 * series[t - 2] + rng.normal()
 X, y = usp.sliding_window(series, width=8, season=None, averages=None)
 levels = [0.1, 0.25, 0.5, 0.75, 0.9]
 ensemble = usp.JKOEnsemble(usp.JKOPredictor(branches=["A"], random_state=0), quantiles=levels, refit_every=250)

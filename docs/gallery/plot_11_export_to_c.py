@@ -21,10 +21,11 @@ stream = usp.Stream(model, series[:400])
 folder = export_model(stream, tempfile.mkdtemp() + "/ou", "stablehlo", quantiles=[0.1, 0.5, 0.9])
 
 loaded = load_model(folder)
-state, apart = loaded.state, 0.0
+state, apart, issued = loaded.state, 0.0, []
 for value in series[400:]:
     out = loaded.step(state, [value])
     state = out["state"]
+    issued.append(out["quantiles"])
     apart = max(apart, np.abs(out["quantiles"] - stream.push(value).ppf([0.1, 0.5, 0.9])).max())
 print(f"twenty learning steps differ by {apart:.1e}")
 
@@ -38,3 +39,4 @@ print(f"twenty learning steps differ by {apart:.1e}")
 #    usp_stream_new(model, &stream);
 #    usp_stream_push(stream, &value, 1, quantiles, 3, NULL);
 print(sorted(p.name for p in folder.iterdir()))
+usp.FanChartDisplay.from_predictions(series[401:], issued[:-1], quantiles=[0.1, 0.5, 0.9])

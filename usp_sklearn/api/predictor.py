@@ -96,7 +96,7 @@ class JKOPredictor(BasePredictor):
     signature_depth : int
         Truncation depth of the log-signature, 2 to 5.
     cone : float
-        Cone C of the modulus-maxima chains, |Δb| ≤ C·a.
+        Cone C of the modulus-maxima chains, ``|Δb| ≤ C·a``.
     cusum_h, cusum_k : float
         Threshold and slack of the change detector, in standard deviations.
     grace_period : int

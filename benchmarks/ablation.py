@@ -109,8 +109,8 @@ def capture(y: np.ndarray, season: int | None, known: int) -> Stored:
     rows = engine.bucket(head.stop - head.start, engine.FIT_ROWS)
     mask, outcome = np.arange(rows) < head.stop - head.start, np.resize(target[head], rows)
     # The seed that the estimator draws, so that its nets start alike.
-    key = jax.random.key(int(check_random_state(model.random_state).randint(np.iinfo(np.int32).max)))
-    state = programs.fit(pipeline, spec, params, engine.raw(layout, X[head], rows), outcome, mask, key, np.int32(1))
+    seed = np.int64(check_random_state(model.random_state).randint(np.iinfo(np.int32).max))
+    state = programs.fit(pipeline, spec, params, engine.raw(layout, X[head], rows), outcome, mask, seed, np.int32(1))
     parts = []
     for start in range(0, len(X), CHUNK):
         part = slice(start, start + CHUNK)

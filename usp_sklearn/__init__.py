@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .api.ensemble import JKOEnsemble
     from .api.holder import HolderTransformer
     from .api.metrics import (
+        DieboldMariano,
+        WISComponents,
         coverage_score,
         coverage_scorer,
         crps_score,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         pit_values,
         scaled_crps_score,
         scorer_names,
+        weighted_interval_components,
         weighted_interval_score,
     )
     from .api.narrow import NarrowWindow
@@ -43,10 +46,11 @@ if TYPE_CHECKING:
     from .api.predictor import DGMPredictor, JKOPredictor, JumpDiffusionPredictor, LevyPredictor, SignaturePredictor
     from .api.seasons import find_seasons
     from .api.signature import LogSignatureTransformer
+    from .api.space import default_space
     from .api.splitter import WalkForwardSplit
     from .api.stream import Stream
-    from .api.tuning import tune
-    from .api.walkforward import walk_forward
+    from .api.tuning import Tuned, tune
+    from .api.walkforward import WalkForward, walk_forward
     from .api.warmup import warm_up
     from .api.windows import SlidingWindow, WindowBuffer, sliding_window
     from .io import datasets, telemetry
@@ -60,6 +64,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CUSUMDetector",
     "DGMPredictor",
+    "DieboldMariano",
     "FanChartDisplay",
     "HolderTransformer",
     "JKOAggregator",
@@ -78,6 +83,9 @@ __all__ = [
     "SpectrumDisplay",
     "Stream",
     "TelemetryDisplay",
+    "Tuned",
+    "WISComponents",
+    "WalkForward",
     "WalkForwardSplit",
     "WeightsDisplay",
     "WindowBuffer",
@@ -87,6 +95,7 @@ __all__ = [
     "crps_score",
     "crps_scorer",
     "datasets",
+    "default_space",
     "diebold_mariano",
     "find_seasons",
     "get_scorer",
@@ -108,6 +117,7 @@ __all__ = [
     "tune",
     "walk_forward",
     "warm_up",
+    "weighted_interval_components",
     "weighted_interval_score",
 ]
 
@@ -127,6 +137,8 @@ _HOMES = {
     "api.ensemble": ("JKOEnsemble",),
     "api.holder": ("HolderTransformer",),
     "api.metrics": (
+        "DieboldMariano",
+        "WISComponents",
         "coverage_score",
         "coverage_scorer",
         "crps_score",
@@ -142,6 +154,7 @@ _HOMES = {
         "pit_values",
         "scaled_crps_score",
         "scorer_names",
+        "weighted_interval_components",
         "weighted_interval_score",
     ),
     "api.narrow": ("NarrowWindow",),
@@ -149,10 +162,11 @@ _HOMES = {
     "api.predictor": ("DGMPredictor", "JKOPredictor", "JumpDiffusionPredictor", "LevyPredictor", "SignaturePredictor"),
     "api.seasons": ("find_seasons",),
     "api.signature": ("LogSignatureTransformer",),
+    "api.space": ("default_space",),
     "api.splitter": ("WalkForwardSplit",),
     "api.stream": ("Stream",),
-    "api.tuning": ("tune",),
-    "api.walkforward": ("walk_forward",),
+    "api.tuning": ("Tuned", "tune"),
+    "api.walkforward": ("WalkForward", "walk_forward"),
     "api.warmup": ("warm_up",),
     "api.windows": ("SlidingWindow", "WindowBuffer", "sliding_window"),
     "io": ("datasets", "telemetry"),

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -120,8 +119,8 @@ def train(layout: Layout, params: Params, X: Array, y: Array, seed: int, experts
     mask = np.arange(rows) < head.stop - head.start
     target = y[head][np.arange(rows) % (head.stop - head.start)]
     given = raw(layout, X[head], rows, None if experts is None else experts[head])
-    key, ahead = jax.random.key(seed), np.int32(layout.horizon)
-    state = programs.fit(functions(layout), spec(layout), params, given, target, mask, key, ahead)
+    ahead = np.int32(layout.horizon)
+    state = programs.fit(functions(layout), spec(layout), params, given, target, mask, np.int64(seed), ahead)
     return held(layout, state, y[:0])
 
 
@@ -221,4 +220,4 @@ def padded(function: Any, law: Law, *args: Array) -> Array:
     n = len(law.q)
     size = max(64, 1 << (n - 1).bit_length())
     index = np.minimum(np.arange(size), n - 1)
-    return np.asarray(function(*jax.tree.map(lambda x: jnp.asarray(x[index]), (law, *args))))[:n]
+    return np.asarray(function(*jax.tree.map(lambda x: np.asarray(x)[index], (law, *args))))[:n]

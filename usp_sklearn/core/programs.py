@@ -86,9 +86,11 @@ class Form:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def fit(module: ModuleType, spec: Spec, params: Params, *data: Array) -> Any:
+def fit(
+    module: ModuleType, spec: Spec, params: Params, raw: Raw, y: Array, mask: Array, seed: Array, ahead: Array
+) -> Any:
     """``train`` of :mod:`~usp_sklearn.core.pipeline` or :mod:`~usp_sklearn.core.horizons`."""
-    return module.train(spec, params, *data)
+    return module.train(spec, params, raw, y, mask, jax.random.key(seed), ahead)
 
 
 @partial(jax.jit, static_argnums=0)

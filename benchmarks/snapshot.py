@@ -5,7 +5,8 @@
 A snapshot is hashed, synced to the disk and renamed before ``save`` returns; pickle is timed as it is used (a file
 written and closed) and once more with the same promise (written beside, synced, renamed, the folder synced).
 
-Telemetry: a push with all sinks (JSON lines, metrics, events) after it, beside a push alone, taken in turns.
+Telemetry: a push with its record passed on to all sinks (JSON lines, metrics, events), at once and in the background,
+beside a push alone, in turns.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from benchmarks import common
 
 common.one_thread()
 
-ROWS, WIDTH = 600, 32
+ROWS, WIDTH, TURN = 600, 32, 50
 
 
 def millis(call: Callable[[], Any], repeats: int = 50) -> float:
@@ -76,25 +77,34 @@ def fresh(paths: dict[str, Path], cache: Path, repeats: int) -> list[dict[str, A
     return [{k: min(r[k] for r in own) for k in ("import", "load", "law", "q")} for own in runs.values()]
 
 
-def telemetry(model: Any, series: Any, folder: Path, steps: int = 2000) -> tuple[float, float]:
-    """Median milliseconds of a push, and of a push with its record passed on to all sinks, in turns."""
+def telemetry(model: Any, series: Any, folder: Path, steps: int = 3000) -> list[float]:
+    """Milliseconds of a push alone, with all sinks after it, and with all sinks in the background: medians, in turns.
+
+    A turn is long enough for the background's own work to fall into it.
+    """
     import usp_sklearn as usp
-    from usp_sklearn.io.telemetry import Events, JsonLines, Metrics, Tee
+    from usp_sklearn.io.telemetry import Background, Events, JsonLines, Metrics, Tee
 
     stream = usp.Stream(model, series[:-steps], usp.SlidingWindow(width=WIDTH).fit(series[:ROWS, None]))
-    sink = Tee(JsonLines(folder / "risk.jsonl", stream="wti"), Metrics(stream="wti"), Events(stream="wti"))
     logging.getLogger("usp_sklearn").addHandler(logging.FileHandler(folder / "events.log"))
-    times: tuple[list[float], list[float]] = ([], [])
-    for i, value in enumerate(series[-steps:]):
+    logging.getLogger("usp_sklearn").propagate = False
+
+    def sinks(name: str) -> Tee:
+        return Tee(JsonLines(folder / f"{name}.jsonl", stream=name), Metrics(stream=name), Events(stream=name))
+
+    direct, background = sinks("direct"), Background(sinks("background"))
+    times: tuple[list[float], ...] = ([], [], [])
+    for i, part in enumerate(series[-steps:].reshape(-1, TURN)):
+        sink = (None, direct, background)[i % 3]
         start = time.perf_counter()
-        stream.push(value)
-        pushed = time.perf_counter() - start
-        if i % 2:
-            sink.write(stream.telemetry_ | {"step_seconds": pushed})
-        times[i % 2].append(time.perf_counter() - start)
-    sink.close()
-    off, on = (1e3 * statistics.median(t[25:]) for t in times)
-    return off, on
+        for value in part:
+            before = time.perf_counter()
+            stream.push(value)
+            if sink is not None:
+                sink.write(stream.telemetry_ | {"step_seconds": time.perf_counter() - before})
+        times[i % 3].append((time.perf_counter() - start) / TURN)
+    direct.close(), background.close()
+    return [1e3 * statistics.median(t[1:]) for t in times]
 
 
 def line(what: str, ours: float, other: float, unit: str) -> None:
@@ -150,15 +160,14 @@ def main() -> None:
 
         import usp_sklearn as usp
 
-        series = usp.datasets.load_wti().to_numpy()[-ROWS - 2000 :]
-        print("\nStream.push with all sinks, and alone")
+        series = usp.datasets.load_wti().to_numpy()[-ROWS - 3000 :]
+        print("\nStream.push with all sinks: ms alone, at once, in the background")
         levy = usp.LevyPredictor(width=WIDTH, n_level=X.shape[1] - WIDTH)
         for fitted in (levy, model) if args.estimator != "LevyPredictor" else (model,):
             fitted.fit(*usp.sliding_window(series[:ROWS], width=WIDTH))
-            off, on = telemetry(fitted, series, Path(folder))
-            print(
-                f"{type(fitted).__name__:<52} {on:10.3f} ms  alone  {off:10.3f} ms  ratio {on / off:6.3f}", flush=True
-            )
+            off, on, behind = telemetry(fitted, series, Path(folder))
+            ratios = f"ratio {on / off:5.3f} at once, {behind / off:5.3f} in the background"
+            print(f"{type(fitted).__name__:<22} {off:7.3f} {on:7.3f} {behind:7.3f}  {ratios}", flush=True)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class Memory:
 def soak(estimator: str, steps: int, tail: int, folder: Path) -> tuple[np.ndarray, Memory, str]:
     """Push ``steps`` values; latencies in seconds, memory, and the digest of the last ``tail`` steps."""
     import usp_sklearn as usp
-    from usp_sklearn.io.telemetry import Events, JsonLines, Metrics, Tee
+    from usp_sklearn.io.telemetry import Background, Events, JsonLines, Metrics, Tee
 
     history = np.fromiter(values(0, FITTED), float)
     windows = usp.SlidingWindow(width=WIDTH, season=None).fit(history[:, None])
@@ -92,7 +92,8 @@ def soak(estimator: str, steps: int, tail: int, folder: Path) -> tuple[np.ndarra
     stream = usp.Stream(model, history, windows)
     logging.getLogger("usp_sklearn").addHandler(logging.FileHandler(folder / "events.log"))
     lines = JsonLines(folder / "risk.jsonl", max_bytes=1_000_000)
-    sink, memory, digest = Tee(lines, Metrics(), Events(recovery=1000)), Memory(), hashlib.sha256()
+    sink = Background(Tee(lines, Metrics(), Events(recovery=1000)))
+    memory, digest = Memory(), hashlib.sha256()
     # Written once now, so that its pages are not counted as growth later.
     took = np.full(steps, np.nan)
     every, sampled = max(1, steps // 20), max(1, steps // 200)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 
 import numpy as np
@@ -16,7 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from usp_sklearn import LevyPredictor, Stream
 from usp_sklearn.core.telemetry import BRANCH_ORDER, MODES, Telemetry
-from usp_sklearn.io.telemetry import Events, JsonLines, Metrics, Tee, lines, names
+from usp_sklearn.io.telemetry import Background, Events, JsonLines, Metrics, Tee, lines, names
 from usp_sklearn.io.telemetry.names import admitted
 
 RECORD = {
@@ -375,3 +376,65 @@ def test_a_full_disk_is_an_error_of_the_sink_and_no_more(caplog):
             tee.write(RECORD)
     (message,) = caplog.messages
     assert message.startswith("Telemetry sink JsonLines fails: OSError: [Errno 28]")
+
+
+# ------------------------------------------------------------------ in the background
+
+
+class Slow:
+    """Waits before every record until it is let go."""
+
+    def __init__(self) -> None:
+        self.go, self.records, self.closed = threading.Event(), [], False
+
+    def write(self, record) -> None:
+        assert self.go.wait(20)
+        self.records.append(record)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_records_arrive_in_order_and_filtered(tmp_path):
+    with Background(JsonLines(tmp_path / "risk.jsonl")) as sink:
+        record = {"kurtosis": 0.0, "y": 46.25}
+        for i in range(500):
+            record["kurtosis"] = float(i)
+            sink.write(record)
+        assert sink.drain(20)
+        assert len((tmp_path / "risk.jsonl").read_text().splitlines()) == 500
+        sink.write({"kurtosis": 500.0})
+    text = (tmp_path / "risk.jsonl").read_text()
+    assert [json.loads(line)["kurtosis"] for line in text.splitlines()] == [float(i) for i in range(501)]
+    assert "46.25" not in text and sink.dropped == 0
+    with pytest.raises(ValueError, match="is closed"):
+        sink.write(RECORD)
+
+
+def test_a_sink_that_hangs_keeps_nobody_waiting():
+    slow = Slow()
+    sink = Background(slow, size=10)
+    start = time.perf_counter()
+    for i in range(1000):
+        sink.write({"kurtosis": float(i)})
+    assert time.perf_counter() - start < 1.0
+    assert sink.drain(0.2) is False
+    sink.close(timeout=0.1)
+    slow.go.set()
+    sink._thread.join(20)
+    kept = [r["kurtosis"] for r in slow.records]
+    # The newest ten, and the one the sink had in hand.
+    assert kept[-10:] == [float(i) for i in range(990, 1000)] and len(kept) <= 11
+    assert sink.dropped == 1000 - len(kept) and slow.closed
+
+
+def test_errors_in_the_background_are_logged(caplog):
+    with caplog.at_level(logging.INFO, "usp_sklearn"):
+        sink = Background(Broken())
+        sink.write(RECORD)
+        assert sink.drain(20)
+    assert caplog.messages == ["Telemetry sink Broken fails: OSError: [Errno 28] No space left on device"]
+    with pytest.raises(RuntimeError, match="was broken"):
+        sink.close()
+    with pytest.raises(ValueError, match="'size' parameter of Background must be an int of at least 1"):
+        Background(Metrics(), size=0)

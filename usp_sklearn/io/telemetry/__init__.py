@@ -9,9 +9,10 @@ pass on documented numbers and flags and nothing else (:func:`usp_sklearn.io.tel
 outcomes nor features leave through them, whatever a record holds.
 """
 
+from .background import Background
 from .events import Events
 from .lines import JsonLines
 from .metrics import Metrics
 from .sinks import Sink, Tee
 
-__all__ = ["Events", "JsonLines", "Metrics", "Sink", "Tee"]
+__all__ = ["Background", "Events", "JsonLines", "Metrics", "Sink", "Tee"]

@@ -70,6 +70,7 @@ def test_readers_see_one_state_or_the_next(fitted, rows):
     def write():
         for part in parts:
             model.partial_fit(rows[0][part], rows[1][part])
+            time.sleep(0.002)  # so that readers meet most of the states
         done.set()
 
     def read() -> list[int]:
@@ -122,7 +123,9 @@ def test_a_stream_may_be_read_while_it_is_pushed(fitted, series):
     stream, done = Stream(fitted, series[:300]), threading.Event()
 
     def write():
-        laws(stream)
+        for value in series[300:400]:
+            stream.push(value)
+            time.sleep(0.002)
         done.set()
 
     def read() -> int:

@@ -204,6 +204,21 @@ def test_forged_files_are_refused(data, message):
         snapshot.decode(data)
 
 
+def test_a_header_is_utf8_and_nothing_else(monkeypatch):
+    """Found by fuzzing: of bytes that begin with zeros, json guesses UTF-32 and imports its codec."""
+
+    def never(data):
+        raise AssertionError("an encoding was looked for")
+
+    monkeypatch.setattr(json, "detect_encoding", never)
+    plain = forged({})
+    text = b"\0\0" + plain[8:]
+    data = (struct.pack("<Q", len(text)) + text).replace(plain[plain.index(b'256":"') + 6 :][:64], b"0" * 64)
+    data = data.replace(b"0" * 64, hashlib.sha256(data).hexdigest().encode())
+    with pytest.raises(SnapshotError, match="makes no sense"):
+        snapshot.decode(data)
+
+
 def test_the_forger_knows_the_format():
     """The test of the tests above: with nothing wrong in it, a forged file is read."""
     read = snapshot.decode(forged({"content": '{"a": 1}'}, {"x": X}, struct.pack("<d", 2.5)))

@@ -306,7 +306,7 @@ def test_forged_estimators_are_refused(kept, tmp_path, change, message):
     [
         (lambda c, a: c.pop("buffer"), "makes no sense"),
         (lambda c, a: c["stream"].pop("settings"), "with the attributes"),
-        (lambda c, a: c["stream"].update(_record=None), "without a state"),
+        (lambda c, a: c["stream"].update(_row=None), "of its state.s size"),
         (lambda c, a: c["buffer"]["layout"].update(width=17), "other than"),
         (lambda c, a: c["buffer"].update(window=1 << 60), "not of its plan's size"),
         (lambda c, a: _plan(c).update(backs={"tuple": [1 << 60]}), "not of its plan's size"),

@@ -50,7 +50,7 @@ def stored():
     with precision():
         for t in range(KNOWN, KNOWN + STEPS):
             # The newest value of a row is the outcome of the row before.
-            live, _, _ = engine.advance(live, model._params(), X[t], y[t - 1])
+            live, _ = engine.advance(live, model._params(), X[t], y[t - 1])
             newest = jax.tree.map(lambda ring: np.asarray(ring[0]), live.state.pending._replace(head=None, tail=None))
             assert newest.alive.all()
             out.append((newest.row, newest.members.q[: len(MEMBERS)], newest.issued.q))

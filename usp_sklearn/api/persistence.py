@@ -40,7 +40,7 @@ FITTED: dict[str, tuple[str, ...]] = {
 }
 """What a fitted estimator holds beside its parameters."""
 STREAM = (
-    "engine_", "settings", "slope", "shift", "gate", "_column", "_law", "_basis", "_record", "_intake", "_real",
+    "engine_", "settings", "slope", "shift", "gate", "_column", "_row", "_basis", "_since", "_intake", "_real",
     "_medians", "_exog",
 )  # fmt: skip
 """What a stream holds beside its buffer."""
@@ -212,7 +212,9 @@ def _estimator(content: Content, arrays: Arrays) -> BaseEstimator:
         fitted["feature_names_in_"] = np.asarray([str(v) for v in fitted["feature_names_in_"]], dtype=object)
     if name != "JKOAggregator":
         fitted["state_"] = _held(name, fitted["state_"])
-        _consistent(name, fitted["state_"], fitted["_history"], fitted["n_features_in_"])
+        if not isinstance(fitted["_history"], Telemetry):
+            raise SnapshotError(f"it holds a {name} without a state")
+        _consistent(name, fitted["state_"], fitted["n_features_in_"])
     vars(model).update(fitted)
     return model
 
@@ -223,7 +225,10 @@ def _stream(content: Content, arrays: Arrays) -> Stream:
     buffer: WindowBuffer = built_buffer(content["buffer"], arrays)
     held["engine_"] = _held("Stream", held["engine_"])
     stream = Stream.restored(held, buffer)
-    _consistent("Stream", stream.engine_, stream._record, buffer.n_features)
+    _consistent("Stream", stream.engine_, buffer.n_features)
+    wide = stream.engine_.shape.form.output.size
+    if any(np.shape(row) != (wide,) for row in (stream._row, stream._basis)):
+        raise SnapshotError("it holds a Stream whose last step is not of its state's size")
     return stream
 
 
@@ -238,10 +243,8 @@ def _held(name: str, saved: Any) -> Engine:
     return engine.held(*saved)
 
 
-def _consistent(name: str, engine: Any, record: Any, columns: int) -> None:
+def _consistent(name: str, engine: Engine, columns: int) -> None:
     """The state belongs to rows of ``columns`` columns."""
-    if not isinstance(engine, Engine) or not isinstance(record, Telemetry):
-        raise SnapshotError(f"it holds a {name} without a state")
     layout = engine.shape.layout
     if layout.n_exog + layout.n_level + layout.width != columns:
         raise SnapshotError(f"it holds a {name} whose state is for rows of other than {columns} columns")

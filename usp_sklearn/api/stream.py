@@ -100,9 +100,10 @@ class Stream:
         self.gate.learn(series[:, 0].tolist(), list(index) if isinstance(index, pd.DatetimeIndex) else None)
         self.settings = model._params()
         self.engine_, self._column = model.state_, model._column
-        self._law: Any = None
+        # What the last step yielded, and the last on a real row, packed; steps since that one.
+        self._row: Any = None
         self._basis: Any = None
-        self._record: Any = None
+        self._since = 0
         self._intake: Intake | None = None
         self._real: deque[bool] = deque(maxlen=longest)
         # The law of the step that comes next was issued now, or by a single distant horizon some steps ago.
@@ -158,12 +159,10 @@ class Stream:
         multi = self.engine_.shape.layout.multi
         learns = not since and (all(self._real) if multi else not self._real or self._real[0])
         with runtime.precision():
-            self.engine_, law, self._record = engine.advance(self.engine_, self.settings, row, value, learns)
+            self.engine_, self._row = engine.advance(self.engine_, self.settings, row, value, learns)
         self._real.append(not since)
-        self._medians.append(float(np.ravel(law.q[..., engine.laws.MEDIAN])[0]))
-        # Imputed values are smoother than real ones: widths are those of the last law of a real row, and grow.
-        self._basis = self._basis if since else law
-        self._law = engine.widened(self._basis, np.sqrt(1.0 + since), law) if since else law
+        self._medians.append(float(self._row[engine.laws.MEDIAN]))
+        self._basis, self._since = self._basis if since else self._row, since
 
     @property
     def saved(self) -> dict[str, Any]:
@@ -199,18 +198,23 @@ class Stream:
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {name: on_host(self.__dict__[name]) for name in ("engine_", "_law", "_basis", "_record")}
+        return self.__dict__ | {"engine_": on_host(self.engine_)}
 
     @property
     def law(self) -> PredictiveDistribution:
         """The law issued last."""
-        law = jax.tree.map(lambda x: x[None], self._law) if self._column else self._law
+        law = engine.issued(self.engine_, self._row).law
+        if self._since:
+            # Imputed values are smoother than real ones: widths are those of the last law of a real row, and grow.
+            basis = engine.issued(self.engine_, self._basis).law
+            law = engine.widened(basis, np.sqrt(1.0 + self._since), law)
+        law = jax.tree.map(lambda x: x[None], law) if self._column else law
         return PredictiveDistribution(law, engine.correlation(self.engine_))
 
     @property
     def telemetry_(self) -> dict[str, Any]:
         """Risk record of the last push, and what became of its value: missing, rejected, clipped, stale, age, gap."""
-        record = plain(self._record)
+        record = plain(engine.issued(self.engine_, self._row).telemetry)
         taken = self._intake
         if taken is None:
             return record | dict.fromkeys(FLAGS, False) | {"age": 0.0, "gap": 0, "late": self.gate.skipped}

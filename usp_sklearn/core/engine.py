@@ -26,7 +26,7 @@ FIT_ROWS = (128, 1024)
 
 __all__ = [
     "Engine", "Layout", "Params", "advance", "bucket", "correlation", "every_member", "fit", "functions", "held",
-    "laws", "padded", "params", "predict", "raw", "spec", "train", "walk", "widened",
+    "issued", "laws", "padded", "params", "predict", "raw", "spec", "train", "walk", "widened",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -141,24 +141,35 @@ def walk(
     learns = np.concatenate([[False], newest >= longest])
     outcome = np.concatenate([np.zeros_like(outcome[:1]), outcome])
     more = None if experts is None else experts[rows]
-    pieces, out = _steps(engine, params, X[rows], outcome, learns, np.arange(n + 1) < n, more)
+    pieces, table = _steps(engine, params, X[rows], outcome, learns, np.arange(n + 1) < n, more)
+    out = issued(engine, table)
     waiting = known[max(0, len(known) - (longest - 1)) :]
     cut = (jax.tree.map(lambda x: x[:n], out.law), jax.tree.map(lambda x: x[1:], out.telemetry))
     return Engine(engine.shape, pieces, waiting), *cut
 
 
-def advance(engine: Engine, params: Params, x: Array, y: float, learns: bool = True) -> tuple[Engine, Law, Telemetry]:
+def advance(engine: Engine, params: Params, x: Array, y: float, learns: bool = True) -> tuple[Engine, Array]:
     """One step of a stream: ``y`` is the newest value, ``x`` the row that ends with it.
 
-    Unless it ``learns``, the law that was stored for this step is dropped.
+    Unless it ``learns``, the law that was stored for this step is dropped. What the step yields is packed; of its
+    entries ``laws.MEDIAN`` is the median of the law, or of the first horizon's. :func:`issued` unpacks it.
     """
     layout, one = engine.shape.layout, np.ones(1, bool)
     due = engine.stored >= layout.horizon
     if due and not learns:
         engine = _dropped(engine)
     outcome = np.full((1, layout.horizon) if layout.multi else 1, y)
-    pieces, out = _steps(engine, params, x[None], outcome, one & (due and learns), one, None)
-    return Engine(engine.shape, pieces, engine.waiting), *jax.tree.map(lambda v: v[0], tuple(out))
+    pieces, table = _steps(engine, params, x[None], outcome, one & (due and learns), one, None)
+    return Engine(engine.shape, pieces, engine.waiting), table[0]
+
+
+def issued(engine: Engine, table: Array) -> Output:
+    """Laws and records (n, …) of a table's rows, or those of one row; the record of several horizons is the first's."""
+    out = engine.shape.form.output.tree(table)
+    if engine.shape.layout.multi:
+        first = (slice(None),) * (table.ndim - 1) + (0,)
+        out = out._replace(telemetry=jax.tree.map(lambda x: x[first], out.telemetry))
+    return out
 
 
 def _dropped(engine: Engine) -> Engine:
@@ -176,8 +187,8 @@ def widened(law: Law, factor: float, centre: Law) -> Law:
 
 def _steps(
     engine: Engine, params: Params, X: Array, y: Array, learns: Array, issues: Array, experts: Array | None
-) -> tuple[tuple[Array, ...], Output]:
-    """Steps of the walk in chunks of ``CHUNK``; the record of several horizons is the shortest's."""
+) -> tuple[tuple[Array, ...], Array]:
+    """Steps of the walk in chunks of ``CHUNK``; what they yield as a table."""
     (layout, form), pieces, tables = (engine.shape.layout, engine.shape.form), engine.pieces, []
     settings = np.array(params)
     for start in range(0, len(X), CHUNK):
@@ -188,9 +199,7 @@ def _steps(
         table[:count] = form.turn.table(Turn(given, y[part], learns[part], issues[part]), np)
         pieces, out = programs.walk(form, settings, pieces, table, np.int32(count))
         tables.append(np.asarray(out)[:count])
-    out = form.output.tree(np.concatenate(tables))
-    record = jax.tree.map(lambda x: x[:, 0], out.telemetry) if layout.multi else out.telemetry
-    return pieces, Output(out.law, record)
+    return pieces, tables[0] if len(tables) == 1 else np.concatenate(tables)
 
 
 def predict(engine: Engine, params: Params, X: Array, experts: Array | None = None) -> Law:

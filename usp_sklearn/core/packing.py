@@ -124,12 +124,12 @@ class Rows(NamedTuple):
         """(…, size) of a pytree whose leaves have leading axes more."""
         leaves = jax.tree.leaves(value)
         lead = leaves[0].shape[: leaves[0].ndim - len(self.leaves[0][2])]
-        return xp.concatenate([x.reshape(*lead, -1).astype(xp.float64) for x in leaves], axis=-1)
+        return xp.concatenate([x.reshape((*lead, -1)).astype(xp.float64) for x in leaves], axis=-1)
 
     def tree(self, table: Array) -> Any:
         """The pytree that :meth:`table` came from."""
         lead = table.shape[:-1]
-        out = [table[..., at:end].reshape(*lead, *shape).astype(dtype) for at, end, shape, dtype in self.leaves]
+        out = [table[..., at:end].reshape((*lead, *shape)).astype(dtype) for at, end, shape, dtype in self.leaves]
         return jax.tree.unflatten(self.structure, out)
 
 

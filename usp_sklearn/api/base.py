@@ -184,7 +184,9 @@ class BasePredictor(CallbackSupportMixin, Readings, RegressorMixin, BaseEstimato
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         with runtime.precision():
-            return self._distribution(self.state_, engine.predict(self.state_, self._params(), X))
+            # Read once: another thread may learn meanwhile.
+            state = self.state_
+            return self._distribution(state, engine.predict(state, self._params(), X))
 
     # ------------------------------------------------------------------ plumbing
 

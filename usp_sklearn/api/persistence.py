@@ -40,7 +40,7 @@ FITTED: dict[str, tuple[str, ...]] = {
 }
 """What a fitted estimator holds beside its parameters."""
 STREAM = (
-    "engine_", "settings", "slope", "shift", "gate", "_column", "_row", "_basis", "_since", "_intake", "_real",
+    "engine", "row", "basis", "since", "intake", "late", "settings", "slope", "shift", "gate", "_column", "_real",
     "_medians", "_exog",
 )  # fmt: skip
 """What a stream holds beside its buffer."""
@@ -223,11 +223,11 @@ def _stream(content: Content, arrays: Arrays) -> Stream:
     held = {k: unpack(v, arrays, TABLE) for k, v in content["stream"].items()}
     _complete("Stream", held, STREAM)
     buffer: WindowBuffer = built_buffer(content["buffer"], arrays)
-    held["engine_"] = _held("Stream", held["engine_"])
+    held["engine"] = _held("Stream", held["engine"])
     stream = Stream.restored(held, buffer)
     _consistent("Stream", stream.engine_, buffer.n_features)
     wide = stream.engine_.shape.form.output.size
-    if any(np.shape(row) != (wide,) for row in (stream._row, stream._basis)):
+    if any(np.shape(row) != (wide,) for row in (stream._now.row, stream._now.basis)):
         raise SnapshotError("it holds a Stream whose last step is not of its state's size")
     return stream
 

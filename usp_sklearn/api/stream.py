@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import numpy as np
@@ -19,6 +19,22 @@ from .affine import scaled
 from .distribution import PredictiveDistribution
 from .records import on_host, plain
 from .windows import SlidingWindow, WindowBuffer
+
+
+class Standing(NamedTuple):
+    """Where a stream stands, in one piece: readers in other threads see one step, never two."""
+
+    engine: engine.Engine
+    row: Any
+    """what the last step yielded, packed"""
+    basis: Any
+    """the same of the last step on a real row"""
+    since: int
+    """steps since that one"""
+    intake: Intake | None
+    """what became of the value pushed last"""
+    late: int
+    """observations passed over so far"""
 
 
 class Stream:
@@ -99,12 +115,8 @@ class Stream:
         self.gate = Gate(Policy(missing, outliers, order, max_age, interval))
         self.gate.learn(series[:, 0].tolist(), list(index) if isinstance(index, pd.DatetimeIndex) else None)
         self.settings = model._params()
-        self.engine_, self._column = model.state_, model._column
-        # What the last step yielded, and the last on a real row, packed; steps since that one.
-        self._row: Any = None
-        self._basis: Any = None
-        self._since = 0
-        self._intake: Intake | None = None
+        self._column = model._column
+        self._now = Standing(model.state_, None, None, 0, None, 0)
         self._real: deque[bool] = deque(maxlen=longest)
         # The law of the step that comes next was issued now, or by a single distant horizon some steps ago.
         self._medians: deque[float] = deque(maxlen=1 if model.state_.shape.layout.multi else longest)
@@ -112,7 +124,12 @@ class Stream:
         # Rows of fit end one horizon before the newest value: issue the laws that are still to be made.
         rows = [self.buffer.push(v[0], v[1:] if len(v) > 1 else None) for v in series]
         for row, value in zip(rows[-longest:], series[-longest:, 0], strict=True):
-            self._advance(row, value, 0)
+            self._advance(row, value, 0, None)
+
+    @property
+    def engine_(self) -> engine.Engine:
+        """The model as it stands."""
+        return self._now.engine
 
     def push(self, y: float | None, exog: ArrayLike | None = None, at: Any = None) -> PredictiveDistribution:
         """Learn the newest value and return the law of the value ``horizon`` steps ahead (of all horizons: (H,)).
@@ -130,53 +147,55 @@ class Stream:
             extra = np.where(np.isnan(extra), self._exog, extra)
         if not np.isfinite(extra).all():
             raise ValueError(f"The 'exog' parameter of push must be finite. Got {exog!r} instead.")
-        self._intake = intake = self.gate.admit(y, at)
+        intake = self.gate.admit(y, at)
         if intake.skipped:
+            self._now = self._now._replace(intake=intake, late=self.gate.skipped)
             return self.law
         held, width = int(intake.age) - intake.gap - 1, self.buffer.layout["width"]
         # A window of nothing but imputed values says no more with each further one.
         quiet = intake.gap - max(width, self._real.maxlen or 1)
         for step in range(1, intake.gap + 1):
-            self._hold(self._exog, held + step, silent=step <= quiet)
+            self._hold(self._exog, held + step, intake, silent=step <= quiet)
         if np.isnan(intake.value):
-            self._hold(extra, held + intake.gap + 1)
+            self._hold(extra, held + intake.gap + 1, intake)
         else:
-            self._advance(self.buffer.push(intake.value, extra), intake.value, 0)
+            self._advance(self.buffer.push(intake.value, extra), intake.value, 0, intake)
         self._exog = extra
         return self.law
 
-    def _hold(self, exog: Any, since: int, silent: bool = False) -> None:
+    def _hold(self, exog: Any, since: int, intake: Intake, silent: bool = False) -> None:
         """A step without a value, the ``since``-th in a row."""
         value = self._medians[0]
         row = self.buffer.push(value, exog)
         if not silent:
-            self._advance(row, value, since)
+            self._advance(row, value, since, intake)
 
-    def _advance(self, row: Any, value: float, since: int) -> None:
+    def _advance(self, row: Any, value: float, since: int, intake: Intake | None) -> None:
         """Learn and issue; ``since`` steps ago the last real value came."""
         row = row if self.slope is None else row * self.slope + self.shift
         # Only laws of real rows are scored, by real values.
         multi = self.engine_.shape.layout.multi
         learns = not since and (all(self._real) if multi else not self._real or self._real[0])
         with runtime.precision():
-            self.engine_, self._row = engine.advance(self.engine_, self.settings, row, value, learns)
+            state, out = engine.advance(self.engine_, self.settings, row, value, learns)
         self._real.append(not since)
-        self._medians.append(float(self._row[engine.laws.MEDIAN]))
-        self._basis, self._since = self._basis if since else self._row, since
+        self._medians.append(float(out[engine.laws.MEDIAN]))
+        self._now = Standing(state, out, self._now.basis if since else out, since, intake, self.gate.skipped)
 
     @property
     def saved(self) -> dict[str, Any]:
         """All but the window buffer, as arrays, tuples of them and plain values, for :meth:`restored`."""
-        held = {name: value for name, value in vars(self).items() if name != "buffer"}
+        now, held = self._now, {k: v for k, v in vars(self).items() if k not in ("buffer", "_now")}
         plainly = {"_real": list(self._real), "_medians": list(self._medians), "gate": self.gate.saved}
-        return held | plainly | {"engine_": self.engine_.saved}
+        return held | plainly | now._asdict() | {"engine": now.engine.saved}
 
     @classmethod
     def restored(cls, saved: dict[str, Any], buffer: WindowBuffer) -> Self:
         """The stream that was :attr:`saved`, over its window buffer and an engine."""
         stream = object.__new__(cls)
-        layout = saved["engine_"].shape.layout
-        vars(stream).update(saved, buffer=buffer, gate=Gate.restored(saved["gate"]))
+        layout, now = saved["engine"].shape.layout, Standing(**{k: saved[k] for k in Standing._fields})
+        rest = {k: v for k, v in saved.items() if k not in Standing._fields}
+        vars(stream).update(rest, buffer=buffer, gate=Gate.restored(saved["gate"]), _now=now)
         stream._real = deque(map(bool, saved["_real"]), maxlen=layout.horizon)
         stream._medians = deque(map(float, saved["_medians"]), maxlen=1 if layout.multi else layout.horizon)
         return stream
@@ -198,29 +217,29 @@ class Stream:
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"engine_": on_host(self.engine_)}
+        return self.__dict__ | {"_now": self._now._replace(engine=on_host(self.engine_))}
 
     @property
     def law(self) -> PredictiveDistribution:
         """The law issued last."""
-        law = engine.issued(self.engine_, self._row).law
-        if self._since:
+        now = self._now
+        law = engine.issued(now.engine, now.row).law
+        if now.since:
             # Imputed values are smoother than real ones: widths are those of the last law of a real row, and grow.
-            basis = engine.issued(self.engine_, self._basis).law
-            law = engine.widened(basis, np.sqrt(1.0 + self._since), law)
+            law = engine.widened(engine.issued(now.engine, now.basis).law, np.sqrt(1.0 + now.since), law)
         law = jax.tree.map(lambda x: x[None], law) if self._column else law
-        return PredictiveDistribution(law, engine.correlation(self.engine_))
+        return PredictiveDistribution(law, engine.correlation(now.engine))
 
     @property
     def telemetry_(self) -> dict[str, Any]:
         """Risk record of the last push, and what became of its value: missing, rejected, clipped, stale, age, gap."""
-        record = plain(engine.issued(self.engine_, self._row).telemetry)
-        taken = self._intake
+        now = self._now
+        record, taken = plain(engine.issued(now.engine, now.row).telemetry), now.intake
         if taken is None:
-            return record | dict.fromkeys(FLAGS, False) | {"age": 0.0, "gap": 0, "late": self.gate.skipped}
+            return record | dict.fromkeys(FLAGS, False) | {"age": 0.0, "gap": 0, "late": now.late}
         flags = {name: getattr(taken, name) for name in FLAGS}
         record["outlier"] = record["outlier"] or taken.rejected or taken.clipped
-        return record | flags | {"age": taken.age, "gap": taken.gap, "late": self.gate.skipped}
+        return record | flags | {"age": taken.age, "gap": taken.gap, "late": now.late}
 
 
 FLAGS = ("missing", "rejected", "clipped", "stale", "skipped")

@@ -126,7 +126,7 @@ def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
         manifest = json.loads((folder / NAME).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtefactError(f"{folder} holds no {NAME}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtefactError(f"{folder / NAME} is not JSON: {error}.") from None
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
         raise ArtefactError(f"{folder / NAME} is not the manifest of a model.")
@@ -134,11 +134,20 @@ def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise ArtefactError(
             f"{folder / NAME} has schema {manifest.get('schema')!r}; this version of the library reads {SCHEMA}."
         )
-    for name, entry in manifest["files"].items():
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not all(
+        isinstance(e, dict) and {"sha256", "bytes"} <= set(e) for e in files.values()
+    ):
+        raise ArtefactError(f"{folder / NAME} lists no files with their hashes and sizes.")
+    for name, entry in files.items():
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
+        try:
+            inside, there = path.resolve().is_relative_to(folder.resolve()), path.is_file()
+        except (ValueError, OSError):
+            raise ArtefactError(f"{folder / NAME} names a file that can't be: {name!r:.80}.") from None
+        if not inside:
             raise ArtefactError(f"{folder / NAME} names a file outside the folder: {name}.")
-        if not path.is_file():
+        if not there:
             raise ArtefactError(f"{name} is missing in {folder}.")
         if path.stat().st_size != entry["bytes"] or digest(path) != entry["sha256"]:
             raise ArtefactError(f"{name} in {folder} is not the file the manifest was written for.")

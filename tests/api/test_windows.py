@@ -193,7 +193,7 @@ def test_short_windows_repeat_the_first_value():
         (lambda: SlidingWindow(second_season="auto").fit(COLUMN), "'second_season' parameter of SlidingWindow"),
         (lambda: sliding_window(SERIES, horizon=0), "'horizon' parameter of sliding_window"),
         (lambda: sliding_window(SERIES, averages=(2.0,)), r"'averages' parameter of sliding_window .* Got 2.0"),
-        (lambda: sliding_window(SERIES[:20], width=32), r"at least width \+ horizon = 33 values\\. Got 20"),
+        (lambda: sliding_window(SERIES[:20], width=32), r"at least width \+ horizon = 33 values\. Got 20"),
         (lambda: sliding_window(np.r_[SERIES, np.nan]), "Input series contains NaN"),
         (lambda: sliding_window(np.r_[SERIES, np.inf]), "Input series contains infinity"),
         (lambda: sliding_window(SERIES, exog=np.ones(3)), "exog must have 400 rows, .* Got 3"),

@@ -223,10 +223,10 @@ class Stream:
     def law(self) -> PredictiveDistribution:
         """The law issued last."""
         now = self._now
-        law = engine.issued(now.engine, now.row).law
+        law = engine.issued_law(now.engine, now.row)
         if now.since:
             # Imputed values are smoother than real ones: widths are those of the last law of a real row, and grow.
-            law = engine.widened(engine.issued(now.engine, now.basis).law, np.sqrt(1.0 + now.since), law)
+            law = engine.widened(engine.issued_law(now.engine, now.basis), np.sqrt(1.0 + now.since), law)
         law = jax.tree.map(lambda x: x[None], law) if self._column else law
         return PredictiveDistribution(law, engine.correlation(now.engine))
 

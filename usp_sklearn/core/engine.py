@@ -26,7 +26,7 @@ FIT_ROWS = (128, 1024)
 
 __all__ = [
     "Engine", "Layout", "Params", "advance", "bucket", "correlation", "every_member", "fit", "functions", "held",
-    "issued", "laws", "padded", "params", "predict", "raw", "spec", "train", "walk", "widened",
+    "issued", "issued_law", "laws", "padded", "params", "predict", "raw", "spec", "train", "walk", "widened",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -170,6 +170,12 @@ def issued(engine: Engine, table: Array) -> Output:
         first = (slice(None),) * (table.ndim - 1) + (0,)
         out = out._replace(telemetry=jax.tree.map(lambda x: x[first], out.telemetry))
     return out
+
+
+def issued_law(engine: Engine, row: Array) -> Law:
+    """The law of one row of a table."""
+    form = engine.shape.form
+    return form.law.tree(row[: form.law.size])
 
 
 def _dropped(engine: Engine) -> Engine:

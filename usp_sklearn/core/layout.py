@@ -76,10 +76,9 @@ def raw(layout: Layout, X: Array, rows: int, experts: Array | None = None, xp: A
     With ``multi`` every horizon gets the common level columns and its own. ``xp`` is the namespace of ``X``'s arrays.
     """
     config = spec(layout).config
-    n = len(X)
-    index = xp.minimum(xp.arange(rows), n - 1)
-    exog, level, window = xp.split(X, [layout.n_exog, layout.n_exog + layout.n_level], axis=1)
-    exog = xp.pad(exog, ((0, 0), (0, config.n_exog - layout.n_exog)))
+    n, first = len(X), layout.n_exog + layout.n_level
+    exog, level, window = X[:, : layout.n_exog], X[:, layout.n_exog : first], X[:, first:]
+    exog = xp.concatenate([exog, xp.zeros((n, config.n_exog - layout.n_exog))], axis=1)
     edge = xp.repeat(window[:, :1], config.width - layout.width, axis=1)
     if layout.multi:
         common, own = xp.split(level, [layout.n_level - layout.horizon * layout.n_ahead], axis=1)
@@ -89,10 +88,9 @@ def raw(layout: Layout, X: Array, rows: int, experts: Array | None = None, xp: A
     spare = xp.broadcast_to(
         window[:, -1].reshape(n, *[1] * (level.ndim - 1)), (*level.shape[:-1], config.n_level - level.shape[-1])
     )
-    return Raw(
-        exog[index],
-        xp.concatenate([level, spare], axis=-1)[index],
-        xp.concatenate([edge, window], axis=1)[index],
-        xp.full(rows, layout.width, xp.int32),
-        None if experts is None else experts[index],
-    )
+    level, window = xp.concatenate([level, spare], axis=-1), xp.concatenate([edge, window], axis=1)
+    if rows != n:
+        index = xp.minimum(xp.arange(rows), n - 1)
+        exog, level, window = exog[index], level[index], window[index]
+        experts = None if experts is None else experts[index]
+    return Raw(exog, level, window, xp.full(rows, layout.width, xp.int32), experts)

@@ -83,10 +83,11 @@ def under_watch(folder: Path, values: np.ndarray, build: Path) -> None:
 
     series = build / "short.csv"
     series.write_text("".join(f"{v!r}\n" for v in map(float, values[:100])))
+    valgrind = ["valgrind", "--quiet", "--error-exitcode=9", "--leak-check=full"]
     source, include = programs.EXPORT / "clients/c/forecast.c", f"-I{programs.EXPORT / 'include'}"
     for name, options, before in (
         ("AddressSanitizer and UBSan", ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"], []),
-        ("valgrind", ["-g"], ["valgrind", "--quiet", "--error-exitcode=9", "--leak-check=full"]),
+        ("valgrind", ["-g"], [*valgrind, f"--suppressions={programs.EXPORT / 'tests/valgrind.supp'}"]),
     ):
         runtime = sorted((programs.EXPORT / "src").glob("*.c"))
         flags = ["-std=c11", "-O1", "-pthread", include, f"-I{programs.EXPORT / 'src'}", *options]

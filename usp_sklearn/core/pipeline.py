@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ..kernels import law as laws
-from ..kernels import lockstep, signature, window
+from ..kernels import signature, window
 from ..kernels.contract import Memory, Row
 from ..kernels.law import Law
 from ..kernels.reading import Reading
@@ -174,16 +174,9 @@ def learn(spec: Spec, params: Params, state: State, y: Array, ahead: Array | int
     prepared, members, alive, issued, calibrated, echo, memo, *_ = stored(spec, state, ahead)
     row, memos = standard_row(prepared, state.stats), [None] * len(spec.branches) if memo is None else memo
     status = state.orchestrator
-    held = frozen.held(frozen.update(status.frozen, row.increments[0], status.ties))
-
-    def taught(branch: str, old: Any, memo: Any) -> Any:
-        def update(s: Any) -> Any:
-            return BRANCHES[branch].update(s, row, y, memo)[0]
-
-        # A frozen signal has no path to speak of: what learns from paths is held.
-        return lockstep.cond(~held, update, lambda s: s, old) if branch == "D" else update(old)
-
-    branches = tuple(map(taught, spec.branches, state.branches, memos))
+    row = row._replace(held=frozen.held(frozen.update(status.frozen, row.increments[0], status.ties)))
+    each = zip(spec.branches, state.branches, memos, strict=True)
+    branches = tuple(BRANCHES[b].update(s, row, y, m)[0] for b, s, m in each)
     stats = window.learn(state.stats, prepared.local)
     stats = stats._replace(low=jnp.minimum(stats.low, y), high=jnp.maximum(stats.high, y))
     status, record = orchestrator.learn(

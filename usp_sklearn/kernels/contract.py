@@ -55,6 +55,8 @@ class Row(NamedTuple):
     """() mean |y_{t+h} − y_t| over mean |Δy|, what the horizon does to the size of a move; None for one"""
     ahead: Array | None = None
     """() steps ahead of the outcome, h: errors of h neighbouring rows overlap and count as one; None for one"""
+    held: Array | None = None
+    """() whether the signal is frozen, so that what learns from paths is to stay as it is; None where nobody says"""
 
     @property
     def steps(self) -> Array:

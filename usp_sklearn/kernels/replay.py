@@ -87,14 +87,18 @@ def quantiles(state: Replay, x: Array, base: Array, steps: Array) -> Array:
     return jnp.sort(base + jnp.where(steps > START, moved, 0.0))
 
 
-def update(state: Replay, x: Array, z: Array, base: Array, steps: Array) -> Replay:
-    """Remember the outcome ``z`` () of the inputs ``x`` (p,) and take one step; ``steps`` outcomes came before it."""
+def update(state: Replay, x: Array, z: Array, base: Array, steps: Array, held: Array | None = None) -> Replay:
+    """Remember the outcome ``z`` () of the inputs ``x`` (p,) and take one step; ``steps`` outcomes came before it.
+
+    While ``held`` () nothing is trained.
+    """
+    trains = steps >= START if held is None else (steps >= START) & ~held
     slot = steps % SIZE
     state = state._replace(
         inputs=state.inputs.at[slot].set(_rounded(x, GRID)),
         outcomes=state.outcomes.at[slot].set(_rounded(jnp.clip(z, -REACH, REACH), GRID)),
     )
-    return lockstep.cond(steps >= START, lambda s: _train(s, base, steps), lambda s: s, state)
+    return lockstep.cond(trains, lambda s: _train(s, base, steps), lambda s: s, state)
 
 
 def _train(state: Replay, base: Array, steps: Array) -> Replay:

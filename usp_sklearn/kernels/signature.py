@@ -170,7 +170,7 @@ def update(
     net = state.net
     if net is not None:
         seen = _inputs(state, row, loc, size) if inputs is None else inputs
-        net = replay.update(net, seen, z, state.innovation.q, state.steps)
+        net = replay.update(net, seen, z, state.innovation.q, state.steps, row.held)
     member = linear.update(state.member, x, row, target, state.tuning, state.steps, sized)
     innovation = lockstep.cond(
         empirical.due(state.steps), lambda: _innovation(member, state.steps), lambda: state.innovation
@@ -182,6 +182,10 @@ def update(
         net=net,
         echo=jnp.stack([jnp.clip(z, -replay.REACH, replay.REACH), state.echo[0]]),
     )
+    if row.held is not None:
+        # What the net remembered of a held step lies where the next one goes.
+        was, now = (s._replace(net=None) for s in (state, new))
+        new = jax.tree.map(lambda a, b: jnp.where(row.held, a, b), was, now)._replace(net=net)
     return new, fine(target)
 
 

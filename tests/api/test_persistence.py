@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.callback import ProgressBar
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import QuantileRegressor
 from sklearn.pipeline import make_pipeline
@@ -109,6 +110,13 @@ def test_the_whole_ensemble_is_uninterrupted(tmp_path):
     same(model.state_, loaded.state_)
     save(loaded, tmp_path / "again.usp")
     same(load(tmp_path / "again.usp").state_, model.state_)
+
+
+def test_callbacks_are_no_part_of_a_model(series, tmp_path):
+    X, y = sliding_window(series[:300], width=WIDTH, averages=None, season=None)
+    model = LevyPredictor(random_state=0).set_callbacks(ProgressBar()).fit(X, y)
+    save(model, tmp_path / "watched.usp")
+    np.testing.assert_array_equal(load(tmp_path / "watched.usp").predict(X), model.predict(X))
 
 
 CACHE = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")

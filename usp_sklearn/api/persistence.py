@@ -50,7 +50,7 @@ TABLE: dict[str, type] = {
     "equinox.nn.Linear": eqx.nn.Linear,
     "Intake": Intake,
 }
-"""Classes in states that are not this package's own."""
+"""Classes in states that are defined elsewhere than in the core and the kernels."""
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -144,6 +144,8 @@ def _packed(model: Any) -> tuple[Content, Arrays]:
         raise TypeError(_refusal(model))
     check_is_fitted(model)
     held = dict(vars(model))
+    # Callbacks watch a fit; they are no part of the model.
+    held.pop("_skl_callbacks", None)
     params = {p: held.pop(p) for p in model.get_params(deep=False)}
     if "random_state" in params and not isinstance(params["random_state"], int | np.integer | None):
         raise TypeError(

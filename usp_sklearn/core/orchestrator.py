@@ -213,8 +213,7 @@ def learn(
         params.grace,
     )
     # A frozen sensor says nothing about the members: weights are held.
-    still = frozen.update(state.frozen, row.increments[0], state.ties)
-    held = frozen.held(still)
+    held = frozen.held(state.frozen)
     flow = flows.update(
         state.flow,
         members.q,
@@ -252,7 +251,6 @@ def learn(
         coverage=state.coverage + COVERAGE_RATE * (inside - state.coverage),
         collapse=jnp.where(collapsed, state.collapse + 1, 0),
         ties=jnp.where(held, state.ties, state.ties + 0.002 * ((row.increments[0] == 0) - state.ties)),
-        frozen=still,
         degraded=~alive.all(),
         entropy=entropy.astype(y.dtype),
     )

@@ -173,14 +173,15 @@ def learn(spec: Spec, params: Params, state: State, y: Array, ahead: Array | int
     """The outcome of the law stored ``ahead`` after the oldest: score it, move the weights, teach the members."""
     prepared, members, alive, issued, calibrated, echo, memo, *_ = stored(spec, state, ahead)
     row, memos = standard_row(prepared, state.stats), [None] * len(spec.branches) if memo is None else memo
-    status = state.orchestrator
-    row = row._replace(held=frozen.held(frozen.update(status.frozen, row.increments[0], status.ties)))
+    watched = state.orchestrator
+    watched = watched._replace(frozen=frozen.update(watched.frozen, row.increments[0], watched.ties))
+    row = row._replace(held=frozen.held(watched.frozen))
     each = zip(spec.branches, state.branches, memos, strict=True)
     branches = tuple(BRANCHES[b].update(s, row, y, m)[0] for b, s, m in each)
     stats = window.learn(state.stats, prepared.local)
     stats = stats._replace(low=jnp.minimum(stats.low, y), high=jnp.maximum(stats.high, y))
     status, record = orchestrator.learn(
-        spec, params, state.orchestrator, members, alive, issued, calibrated, echo, row, y, prepared.identification,
+        spec, params, watched, members, alive, issued, calibrated, echo, row, y, prepared.identification,
         branches,
     )  # fmt: skip
     pending = state.pending._replace(tail=state.pending.tail + 1)

@@ -42,7 +42,7 @@ fuzz: .venv/stamp        ## every parser of files under random input, FUZZ_SECON
 	for target in snapshot content manifest series; do \
 	  $(BIN)/python -m tests.fuzz.run $$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 || exit 1; done
 
-soak: .venv/stamp        ## a million steps: memory, latency, the last ones again from a snapshot (SOAK_ARGS="--steps 20000")
+soak: .venv/stamp       ## a million steps: memory, latency, the last ones again from a snapshot (SOAK_ARGS="--through update_predict")
 	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)
 
 docs: .venv/stamp        ## the documentation, its gallery run, warnings as errors: docs/_build/html/index.html

@@ -1,21 +1,24 @@
-"""Endurance: a stream pushed a million times. Resident memory, latency, and the last steps once more from a snapshot.
+"""Endurance: a model that learns for a million steps. Memory, latency, and the last steps once more from a snapshot.
 
-    python benchmarks/soak.py [--steps 1000000] [--estimator LevyPredictor]
+    python benchmarks/soak.py [--steps 1000000] [--estimator LevyPredictor] [--through push | update_predict]
 
-With all telemetry sinks on and a checkpoint at every twentieth of the way. A new process restores the checkpoint that
-was made ``--replay`` steps before the end, pushes the same values, and must give the same laws and records to the last
-bit. The exit status is 1 if it does not, or if resident memory grew by more than 1 % after the first tenth.
+Through ``Stream.push`` with all telemetry sinks on, or through ``update_predict`` with a block of rows a call; a
+checkpoint at every twentieth of the way. A new process restores the checkpoint that was made ``--replay`` steps before
+the end, takes the same values, and must give the same laws and records to the last bit. Matrices of sums in the state
+must stay positive, to rounding. The exit status is 1 if one of these fails, or if resident memory grew by more than
+1 % after the first tenth.
 """
 
 import argparse
 import gc
 import hashlib
+import itertools
 import logging
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,10 @@ common.one_thread()
 import numpy as np  # noqa: E402  (thread counts must be set before the numerical libraries start)
 
 WIDTH, FITTED, BLOCK = 32, 1200, 4096
-GROWTH = 0.01
+ROWS = 500
+"""Rows in a call of ``update_predict``."""
+QUANTILES = [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99]
+GROWTH, ROUNDING = 0.01, 1e-10
 
 
 def values(start: int, stop: int) -> Iterator[float]:
@@ -49,14 +55,31 @@ def feed(digest: Any, law: Any, record: dict[str, Any]) -> None:
     digest.update(repr(sorted(record.items())).encode())
 
 
-def replay(folder: str, start: int, stop: int) -> None:
-    """In a fresh process: restore, push the values from ``start`` to ``stop``, print the digest of what came out."""
+def replay(through: str, folder: str, start: int, stop: int) -> None:
+    """In a fresh process: restore, take the values from ``start`` to ``stop``, print the digest of what came out."""
     import usp_sklearn as usp
 
-    stream, digest = usp.Stream.restore(folder), hashlib.sha256()
-    for value in values(start, stop):
-        feed(digest, stream.push(value), stream.telemetry_)
+    digest = hashlib.sha256()
+    if through == "push":
+        stream = usp.Stream.restore(folder)
+        for value in values(start, stop):
+            feed(digest, stream.push(value), stream.telemetry_)
+    else:
+        model = usp.load(folder)
+        for X, y in batches(start, stop):
+            digest.update(model.update_predict(X, y, QUANTILES).tobytes())
     print(digest.hexdigest())
+
+
+def batches(start: int, stop: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of the values from ``start`` to ``stop``, each beside the value that came next, ``ROWS`` at a time."""
+    source = values(start - WIDTH, stop)
+    window = list(itertools.islice(source, WIDTH))
+    for _ in range(start, stop, ROWS):
+        window.extend(itertools.islice(source, ROWS))
+        rows = np.lib.stride_tricks.sliding_window_view(np.array(window), WIDTH)
+        yield rows[:-1].copy(), np.array(window[WIDTH:])
+        window = window[-WIDTH:]
 
 
 class Memory:
@@ -80,23 +103,55 @@ class Memory:
         return early, late, late / early - 1
 
 
-def soak(estimator: str, steps: int, tail: int, folder: Path) -> tuple[np.ndarray, Memory, str]:
-    """Push ``steps`` values; latencies in seconds, memory, and the digest of the last ``tail`` steps."""
+class Condition:
+    """The smallest eigenvalue of any matrix of sums in the state, as a share of its largest one, now and then.
+
+    Sums of squares are positive: a share below minus rounding would say that updates have drifted apart from them.
+    """
+
+    def __init__(self) -> None:
+        self.samples: list[float] = []
+
+    def sample(self, state: Any) -> None:
+        """One more value; the state must be finite."""
+        import jax
+
+        least = 1.0
+        for leaf in jax.tree_util.tree_leaves(state):
+            x = np.asarray(leaf)
+            if x.dtype.kind == "f" and np.isnan(x).any():
+                continue
+            square = x.ndim >= 2 and x.shape[-1] == x.shape[-2] > 2
+            # Distances, which are symmetric too, have nothing on the diagonal.
+            if square and np.allclose(x, np.swapaxes(x, -1, -2)) and (np.einsum("...ii->...i", x) > 0).any():
+                values = np.linalg.eigvalsh(x)
+                least = min(least, float((values[..., 0] / values[..., -1]).min()))
+        self.samples.append(least)
+
+
+def begun(estimator: str, **rows: Any) -> tuple[Any, Any, np.ndarray]:
+    """A fitted model, the windows it was fitted on, and the values it has seen."""
+    import usp_sklearn as usp
+
+    history = np.fromiter(values(0, FITTED), float)
+    windows = usp.SlidingWindow(width=WIDTH, season=None, **rows).fit(history[:, None])
+    X, y = usp.sliding_window(history, width=WIDTH, season=None, **rows)
+    return common.estimator_class(estimator)(**windows.layout, random_state=0).fit(X, y), windows, history
+
+
+def pushed(estimator: str, steps: int, tail: int, folder: Path, watched: "Watch") -> tuple[np.ndarray, str]:
+    """Push ``steps`` values: latencies in seconds and the digest of the last ``tail`` steps."""
     import usp_sklearn as usp
     from usp_sklearn.io.telemetry import Background, Events, JsonLines, Metrics, Tee
 
-    history = np.fromiter(values(0, FITTED), float)
-    windows = usp.SlidingWindow(width=WIDTH, season=None).fit(history[:, None])
-    X, y = usp.sliding_window(history, width=WIDTH, season=None)
-    model = common.estimator_class(estimator)(**windows.layout, random_state=0).fit(X, y)
+    model, windows, history = begun(estimator)
     stream = usp.Stream(model, history, windows)
     logging.getLogger("usp_sklearn").addHandler(logging.FileHandler(folder / "events.log"))
     lines = JsonLines(folder / "risk.jsonl", max_bytes=1_000_000)
     sink = Background(Tee(lines, Metrics(), Events(recovery=1000)))
-    memory, digest = Memory(), hashlib.sha256()
+    digest = hashlib.sha256()
     # Written once now, so that its pages are not counted as growth later.
     took = np.full(steps, np.nan)
-    every, sampled = max(1, steps // 20), max(1, steps // 200)
     for i, value in enumerate(values(FITTED, FITTED + steps)):
         if i == steps - tail:
             stream.checkpoint(folder / "tail")
@@ -107,14 +162,44 @@ def soak(estimator: str, steps: int, tail: int, folder: Path) -> tuple[np.ndarra
         sink.write(record | {"step_seconds": took[i]})
         if i >= steps - tail:
             feed(digest, law, record)
-        if i % every == 0:
-            stream.checkpoint(folder / "checkpoints")
-            print(f"\r{i:>9} of {steps}", end="", file=sys.stderr, flush=True)
-        if i % sampled == 0:
-            memory.sample()
-    print("\r", end="", file=sys.stderr)
+        watched.at(i, lambda: stream.engine_.state, lambda: stream.checkpoint(folder / "checkpoints"))
     sink.close()
-    return took, memory, digest.hexdigest()
+    return took, digest.hexdigest()
+
+
+def predicted(estimator: str, steps: int, tail: int, folder: Path, watched: "Watch") -> tuple[np.ndarray, str]:
+    """``steps`` rows through ``update_predict``: seconds a row in each call, and the digest of the last ``tail``."""
+    import usp_sklearn as usp
+
+    model, _, _ = begun(estimator, averages=None)
+    digest, took = hashlib.sha256(), []
+    for i, (X, y) in zip(range(0, steps, ROWS), batches(FITTED, FITTED + steps), strict=True):
+        if i == steps - tail:
+            usp.save(model, folder / "tail")
+        start = time.perf_counter()
+        law = model.update_predict(X, y, QUANTILES)
+        took.append((time.perf_counter() - start) / ROWS)
+        if i >= steps - tail:
+            digest.update(law.tobytes())
+        watched.at(i, lambda: model.state_.state, lambda: usp.save(model, folder / "checkpoints"))
+    return np.array(took), digest.hexdigest()
+
+
+class Watch:
+    """Checkpoints, memory and condition at even distances on the way."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.memory, self.condition = steps, Memory(), Condition()
+        self._every, self._sampled = (max(ROWS, steps // n // ROWS * ROWS) for n in (20, 200))
+
+    def at(self, i: int, state: Callable[[], Any], checkpoint: Callable[[], Any]) -> None:
+        """After step ``i``."""
+        if i % self._every == 0:
+            checkpoint()
+            print(f"\r{i:>9} of {self.steps}", end="", file=sys.stderr, flush=True)
+        if i % self._sampled == 0:
+            self.condition.sample(state())
+            self.memory.sample()
 
 
 def main() -> int:
@@ -124,30 +209,39 @@ def main() -> int:
     parser.add_argument(
         "--estimator", default="LevyPredictor", choices=[e for e in common.ESTIMATORS if e != "JKOEnsemble"]
     )
+    parser.add_argument("--through", default="push", choices=["push", "update_predict"])
     parser.add_argument("--replay", type=int, default=10_000, help="last steps that are done once more")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        replay(args.child[0], int(args.child[1]), int(args.child[2]))
+        replay(args.through, args.child[0], int(args.child[1]), int(args.child[2]))
         return 0
+    if args.steps % ROWS or args.replay % ROWS:
+        parser.error(f"--steps and --replay must be multiples of {ROWS}.")
     tail = min(args.replay, args.steps)
     with tempfile.TemporaryDirectory() as name:
-        folder, start = Path(name), time.perf_counter()
-        took, memory, digest = soak(args.estimator, args.steps, tail, folder)
-        print(f"{args.estimator}, {args.steps} steps in {time.perf_counter() - start:.0f} s, sinks and checkpoints on")
+        folder, start, watch = Path(name), time.perf_counter(), Watch(args.steps)
+        run = pushed if args.through == "push" else predicted
+        took, digest = run(args.estimator, args.steps, tail, folder, watch)
+        print("\r", end="", file=sys.stderr)
+        print(f"{args.estimator}, {args.steps} steps through {args.through} in {time.perf_counter() - start:.0f} s")
         quantiles = 1e3 * np.quantile(took, [0.5, 0.99, 0.999])
-        print("Stream.push, ms: p50 {:.3f}  p99 {:.3f}  p99.9 {:.3f}".format(*quantiles))
-        early, late, growth = memory.growth()
+        per = "" if args.through == "push" else f", means of {ROWS} rows"
+        print("ms a step{}: p50 {:.3f}  p99 {:.3f}  p99.9 {:.3f}".format(per, *quantiles))
+        early, late, growth = watch.memory.growth()
         print(f"resident memory, MiB: {early:.1f} after a tenth, {late:.1f} at the end, {100 * growth:+.2f} %")
+        least = min(watch.condition.samples)
+        print(f"smallest eigenvalue of a matrix of sums over its largest, at the worst: {least:.1e}")
         where = [str(folder / "tail"), str(FITTED + args.steps - tail), str(FITTED + args.steps)]
-        child = subprocess.run([sys.executable, __file__, "--child", *where], capture_output=True, text=True)
+        command = [sys.executable, __file__, "--through", args.through, "--child", *where]
+        child = subprocess.run(command, capture_output=True, text=True)
         if child.returncode:
             sys.exit(child.stderr)
         same = child.stdout.split()[-1] == digest
         print(
             f"last {tail} steps from a snapshot, in a new process: {'equal to the last bit' if same else 'DIFFERENT'}"
         )
-    return int(not same or growth > GROWTH)
+    return int(not same or growth > GROWTH or least < -ROUNDING)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 #include "bytes.h"
 #include "error.h"
 #include "file.h"
-
+#include "sha256.h"
 
 static void destroy(usp_model *model) {
   const uspi_engine *engine = model->backend.engine;
@@ -17,7 +17,7 @@ static void destroy(usp_model *model) {
     free(worker);
   }
   if (engine) engine->close(model->backend.shared);
-  free(model->state);
+  free(model->read);
   uspi_manifest_free(&model->manifest);
   pthread_mutex_destroy(&model->lock);
   free(model);
@@ -37,15 +37,27 @@ void usp_model_free(usp_model *model) {
 }
 
 /* The trained state must be the one that the manifest lists. */
-static usp_status take_state(usp_model *model, const uint8_t *bytes, size_t length) {
+static usp_status identify(usp_model *model, size_t length) {
   const uspi_listed *listed = uspi_manifest_file(&model->manifest, USPI_STATE_FILE);
-  size_t n = model->manifest.n_state;
-  uspi_sha256_of(bytes, length, model->identity);
-  if (!listed || length != n * 8 || listed->length != length || memcmp(listed->digest, model->identity, USPI_DIGEST))
+  if (!listed || length != model->manifest.n_state * 8 || listed->length != length ||
+      memcmp(listed->digest, model->identity, USPI_DIGEST))
     return uspi_fail(USP_CORRUPT, "The trained state, state.bin, is not the file that manifest.json describes.");
-  if (!(model->state = malloc(n * sizeof *model->state))) return uspi_no_memory();
-  uspi_get_doubles(bytes, model->state, n);
   return USP_OK;
+}
+
+/* The state inside the library stays where it is. */
+static usp_status take_state(usp_model *model, const double *state, size_t n) {
+  uint8_t piece[4096];
+  uspi_sha256 sha;
+  uspi_sha256_start(&sha);
+  for (size_t i = 0, some; i < n; i += some) {
+    some = n - i < sizeof piece / 8 ? n - i : sizeof piece / 8;
+    uspi_put_doubles(piece, state + i, some);
+    uspi_sha256_add(&sha, piece, some * 8);
+  }
+  uspi_sha256_end(&sha, model->identity);
+  model->state = state;
+  return identify(model, n * 8);
 }
 
 static usp_status load_embedded(usp_model *model) {
@@ -57,24 +69,22 @@ static usp_status load_embedded(usp_model *model) {
     status = uspi_fail(USP_CORRUPT, "The model that is built into this library is not of format native.");
   if (!status) status = uspi_native_open(table, NULL, &model->manifest, &model->backend);
   if (status || !model->manifest.has_step) return status;
-  uint8_t *bytes = malloc(table->state_length * 8);
-  if (!bytes) return uspi_no_memory();
-  uspi_put_doubles(bytes, table->state, table->state_length);
-  status = take_state(model, bytes, table->state_length * 8);
-  free(bytes);
-  return status;
+  return take_state(model, table->state, table->state_length);
 }
 
 static usp_status read_state(usp_model *model, const char *folder) {
-  uint8_t *bytes;
   size_t length;
   char *path = uspi_file_path(folder, USPI_STATE_FILE);
   if (!path) return uspi_no_memory();
-  usp_status status = uspi_file_read(path, model->manifest.n_state * 8, &bytes, &length);
-  if (!status) status = take_state(model, bytes, length);
-  if (bytes) free(bytes);
+  usp_status status = uspi_file_read(path, model->manifest.n_state * 8, &model->read, &length);
   free(path);
-  return status;
+  if (status) return status;
+  uspi_sha256_of(model->read, length, model->identity);
+  if ((status = identify(model, length))) return status;
+  /* What malloc gives is aligned for numbers. */
+  uspi_native_doubles((double *)(void *)model->read, length / 8);
+  model->state = (const double *)(const void *)model->read;
+  return USP_OK;
 }
 
 static usp_status load_folder(usp_model *model, const char *folder, const char *tensorflow) {

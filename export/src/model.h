@@ -20,7 +20,8 @@ struct usp_model {
   atomic_size_t owners; /* the caller and the streams */
   uspi_manifest manifest;
   uspi_backend backend;
-  double *state;                 /* the trained state; NULL without step */
+  const double *state;           /* the trained state; NULL without step */
+  uint8_t *read;                 /* the file it lies in; NULL if it lies in the library */
   uint8_t identity[USPI_DIGEST]; /* SHA-256 of state.bin */
   pthread_mutex_t lock;          /* of idle */
   uspi_worker *idle;

@@ -58,7 +58,8 @@ def write(
             graph.state.astype("<f8").tofile(state)
             files = {STATE: {"sha256": digest(state), "bytes": state.stat().st_size}}
         embedded = build / "manifest.json"
-        embedded.write_text(json.dumps((manifest or {}) | entry | {"files": files}, allow_nan=False))
+        inside = {key: value for key, value in (manifest or {}).items() if key != "golden"}
+        embedded.write_text(json.dumps(inside | entry | {"files": files}, allow_nan=False))
         compiled = lowering.lower(tasks, build)
         library = folder / entry["native"]["library"]
         linking.link(compiled, linking.Content(sizes, embedded, state, offsets), library, build, march=base)

@@ -104,29 +104,35 @@ class Memory:
 
 
 class Condition:
-    """The smallest eigenvalue of any matrix of sums in the state, as a share of its largest one, now and then.
+    """Matrices of sums in the state, or their inverses: symmetric and positive at first, and to stay so.
 
-    Sums of squares are positive: a share below minus rounding would say that updates have drifted apart from them.
+    ``least`` is the smallest eigenvalue of any as a share of its largest, ``apart`` the largest difference of a matrix
+    from its transpose as a share of its largest entry, each at the worst.
     """
 
     def __init__(self) -> None:
-        self.samples: list[float] = []
+        self.least, self.apart = 1.0, 0.0
+        self._places: list[int] = []
 
     def sample(self, state: Any) -> None:
-        """One more value; the state must be finite."""
+        """Look once more."""
         import jax
 
-        least = 1.0
-        for leaf in jax.tree_util.tree_leaves(state):
-            x = np.asarray(leaf)
-            if x.dtype.kind == "f" and np.isnan(x).any():
-                continue
-            square = x.ndim >= 2 and x.shape[-1] == x.shape[-2] > 2
-            # Distances, which are symmetric too, have nothing on the diagonal.
-            if square and np.allclose(x, np.swapaxes(x, -1, -2)) and (np.einsum("...ii->...i", x) > 0).any():
-                values = np.linalg.eigvalsh(x)
-                least = min(least, float((values[..., 0] / values[..., -1]).min()))
-        self.samples.append(least)
+        leaves = [np.asarray(x) for x in jax.tree_util.tree_leaves(state)]
+        self._places = self._places or [i for i, x in enumerate(leaves) if _of_sums(x)]
+        for i in self._places:
+            x = leaves[i]
+            values = np.linalg.eigvalsh(x + np.swapaxes(x, -1, -2))
+            self.least = min(self.least, float((values[..., 0] / np.abs(values).max(-1)).min()))
+            self.apart = max(self.apart, float(np.abs(x - np.swapaxes(x, -1, -2)).max() / np.abs(x).max()))
+
+
+def _of_sums(x: np.ndarray) -> bool:
+    square = x.dtype.kind == "f" and x.ndim >= 2 and x.shape[-1] == x.shape[-2] > 2
+    if not square or not np.isfinite(x).all() or not np.allclose(x, np.swapaxes(x, -1, -2)):
+        return False
+    # Distances, which are symmetric too, have nothing on the diagonal.
+    return bool((np.einsum("...ii->...i", x) > 0).any())
 
 
 def begun(estimator: str, **rows: Any) -> tuple[Any, Any, np.ndarray]:
@@ -230,8 +236,8 @@ def main() -> int:
         print("ms a step{}: p50 {:.3f}  p99 {:.3f}  p99.9 {:.3f}".format(per, *quantiles))
         early, late, growth = watch.memory.growth()
         print(f"resident memory, MiB: {early:.1f} after a tenth, {late:.1f} at the end, {100 * growth:+.2f} %")
-        least = min(watch.condition.samples)
-        print(f"smallest eigenvalue of a matrix of sums over its largest, at the worst: {least:.1e}")
+        least, apart = watch.condition.least, watch.condition.apart
+        print(f"matrices of sums, at the worst: smallest over largest eigenvalue {least:.1e}, asymmetry {apart:.1e}")
         where = [str(folder / "tail"), str(FITTED + args.steps - tail), str(FITTED + args.steps)]
         command = [sys.executable, __file__, "--through", args.through, "--child", *where]
         child = subprocess.run(command, capture_output=True, text=True)
@@ -241,7 +247,7 @@ def main() -> int:
         print(
             f"last {tail} steps from a snapshot, in a new process: {'equal to the last bit' if same else 'DIFFERENT'}"
         )
-    return int(not same or growth > GROWTH or least < -ROUNDING)
+    return int(not same or growth > GROWTH or least < -ROUNDING or apart > ROUNDING)
 
 
 if __name__ == "__main__":

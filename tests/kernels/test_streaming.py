@@ -24,7 +24,7 @@ def test_recursive_least_squares_is_the_weighted_ridge():
     w = forget ** np.arange(299, -1, -1)
     gram = (x * w[:, None]).T @ x + ridge * forget**300 * np.eye(6)
     np.testing.assert_allclose(state.coef, np.linalg.solve(gram, x.T @ (w * y)), rtol=1e-9)
-    assert float(state.trace) == pytest.approx(np.trace(np.linalg.inv(gram)), rel=1e-9)
+    assert np.trace(state.cov) == pytest.approx(np.trace(np.linalg.inv(gram)), rel=1e-9)
 
 
 def test_huber_weight_resists_outliers():

@@ -3,8 +3,8 @@
     k = ω P x / (λ + ω x'Px),   w ← w + k e,   P ← (P − k (Px)')/λ
 
 ω = min(1, h s/|e|)·min(1/s, 30)^g, with s the robust running size of the error e: Huber's weight (1964)
-times the inverse of the prevailing error size, so noisy stretches teach less. Forgetting pauses while
-tr P has grown to ``GROWTH`` times its start (covariance wind-up; Ljung & Söderström 1983).
+times the inverse of the prevailing error size, so noisy stretches teach less. No variance in P grows beyond
+``GROWTH`` times its start (:mod:`~usp_sklearn.kernels.information`).
 """
 
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from . import information
 from .contract import Row
 
 GROWTH = 1e4
@@ -34,18 +35,16 @@ def overlapping(tuning: Tuning, rows: Row) -> Tuning:
 
 
 class Regression(NamedTuple):
-    """Coefficients (p,), inverse information (p, p) and its trace, running error size ()."""
+    """Coefficients (p,), inverse information (p, p), running error size ()."""
 
     coef: Array
     cov: Array
-    trace: Array
     size: Array
 
 
 def init(p: int, ridge: Array | float, dtype: jnp.dtype) -> Regression:
     """Zero coefficients with prior precision ``ridge``: persistence is where learning starts."""
-    cov = jnp.eye(p, dtype=dtype) / ridge
-    return Regression(jnp.zeros(p, dtype), cov, jnp.trace(cov), jnp.asarray(1.0, dtype))
+    return Regression(jnp.zeros(p, dtype), jnp.eye(p, dtype=dtype) / ridge, jnp.asarray(1.0, dtype))
 
 
 def update(state: Regression, x: Array, target: Array, tuning: Tuning) -> Regression:
@@ -55,12 +54,7 @@ def update(state: Regression, x: Array, target: Array, tuning: Tuning) -> Regres
     weight = jnp.minimum(1.0, tuning.huber * size / jnp.maximum(jnp.abs(error), 1e-12))
     weight = weight * jnp.minimum(1 / size, 30.0) ** tuning.power
     px = state.cov @ x
-    wound = state.trace >= GROWTH * x.shape[0] / tuning.ridge
-    forget = jnp.where(wound, 1.0, tuning.forget)
-    pull = weight / (forget + weight * (x @ px))
-    # Symmetric by construction: the outer product of one vector with itself keeps rounding from building up.
-    cov = (state.cov - jnp.outer(pull * px, px)) / forget
-    # The trace is carried along: reading the diagonal costs as much as the update.
-    trace = (state.trace - pull * (px @ px)) / forget
+    pull = weight / (tuning.forget + weight * (x @ px))
+    cov = information.after(state.cov, jnp.sqrt(pull) * px, tuning.forget, GROWTH / tuning.ridge)
     capped = jnp.minimum(jnp.abs(error), 5 * size + 0.05)
-    return Regression(state.coef + pull * error * px, cov, trace, state.size + 0.1 * (capped - state.size))
+    return Regression(state.coef + pull * error * px, cov, state.size + 0.1 * (capped - state.size))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from . import information
 from .contract import Row
 
 RATES = (0.5, 0.2, 0.08, 0.03, 0.01)
@@ -19,6 +20,8 @@ SLOW = 0.005
 FREEDOM = 4.0
 FORGET = 0.999
 RIDGE = 30.0
+GROWTH = 1e4
+"""No variance of a weight grows beyond so many times its start."""
 Memo = tuple[Array, Array]
 N_FEATURES = 1 + len(RATES) + 1 + 4 + 1
 
@@ -71,8 +74,9 @@ def update(state: Scale, row: Row, error: Array, memo: Memo | None = None) -> Sc
     score = (FREEDOM + 1) * z * z / (FREEDOM + z * z) - 1
     pf = state.cov @ x
     forget = 1 - (1 - FORGET) / row.steps
-    gain = pf / (forget + x @ pf)
-    cov = (state.cov - jnp.outer(pf, pf) / (forget + x @ pf)) / forget
+    known = forget + x @ pf
+    gain = pf / known
+    cov = information.after(state.cov, pf / jnp.sqrt(known), forget, GROWTH / (RIDGE * row.steps))
     rates = jnp.asarray((SLOW, *RATES), error.dtype)
     # A young average is a plain mean: it must not wait 1/rate steps to forget its first guess.
     rates = jnp.maximum(rates, 1 / (state.count + 2))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .. import lockstep
+from .. import information, lockstep
 from ..contract import Row
 from ..law import LEVELS, Law
 from . import buffer as buffers
@@ -59,7 +59,7 @@ def init(key: Array, prior: np.ndarray, dtype: object) -> Diffusion:
     shape = jnp.zeros((N_BASIS + 1,), dtype).at[-1].set(np.log(0.25))
     field = Field(jnp.zeros((N_BASIS,), dtype), shape, jnp.asarray(0.25, dtype))
     trainer = kolmogorov.init(key, reach=X_MAX, dtype=dtype)
-    cov = jnp.asarray(np.linalg.inv(PRIOR), dtype)
+    cov = jnp.asarray(information.start(np.linalg.inv(PRIOR)), dtype)
     residuals = buffers.empty(BUFFER, dtype)
     one = jnp.ones((), dtype)
     seen = Watch(0 * one, one, jnp.zeros((), bool))

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from .. import information
 from . import kolmogorov
 from .field import N_BASIS, Field, bounded, location_score, penalty, precision, recurse, scale_score
 
@@ -88,7 +89,7 @@ def scoring(start: Array, unit: Array, x: Array, move: Array, mask: Array, steps
     n, one = start.shape[0], jnp.ones((), x.dtype)
     point = _Point(start, jnp.inf * one, jnp.zeros_like(start), jnp.eye(n, dtype=x.dtype), 0.01 * one)
     point = jax.lax.fori_loop(0, steps + 1, body, point)
-    return unpack(point.theta, unit), jnp.linalg.inv(point.info)
+    return unpack(point.theta, unit), information.start(jnp.linalg.inv(point.info))
 
 
 def polish(field: Field, cov: Array, start: Array, z: Array, x: Array, mask: Array) -> Field:

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .. import information
+
 N_BASIS = 10
 SPACING = 0.6
 CENTRES: np.ndarray = (np.arange(N_BASIS) - (N_BASIS - 1) / 2) * SPACING
@@ -88,19 +90,15 @@ def precision(unit: Array) -> Array:
 def recurse(
     weights: Array, cov: Array, x: Array, innovation: Array, noise: float, forget: float
 ) -> tuple[Array, Array]:
-    """One step of recursive least squares: weights (p,), covariance (p, p), regressors (p,), innovation ().
-
-    The covariance is capped, so that a regressor that never moves cannot blow it up while the past is forgotten.
-    """
+    """One step of recursive least squares: weights (p,), covariance (p, p), regressors (p,), innovation ()."""
     px = cov @ x
-    gain = px / (noise * forget + x @ px)
-    cov = (cov - gain[:, None] * px) / forget
-    diagonal = jnp.diagonal(cov)
-    shrink = jnp.where(diagonal > COV_MAX, jnp.sqrt(COV_MAX / jnp.maximum(diagonal, COV_MAX)), 1.0)
-    return weights + gain * innovation, cov * shrink[:, None] * shrink
+    known = noise * forget + x @ px
+    cov = information.after(cov, px / jnp.sqrt(known), forget, COV_MAX)
+    return weights + px / known * innovation, cov
 
 
 COV_MAX = 10.0
+"""Largest variance of a weight: a regressor that never moves must not blow it up while the past is forgotten."""
 
 
 NU = 10.0

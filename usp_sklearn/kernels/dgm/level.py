@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .. import information
 from ..contract import Row
 from ..law import Law, continued
 from . import buffer as buffers
@@ -51,8 +52,8 @@ def _features(anchor: Anchor, row: Row) -> tuple[Array, Array, Array]:
 def init(prior: np.ndarray, dtype: object) -> Level:
     """Persistence with errors of one unit; ``prior`` (p,) are the variances of the lags and gaps beside the level."""
     start = np.diag(np.concatenate([np.ones(N_BASIS), prior / RIDGE]))
-    start[:N_BASIS, :N_BASIS] = np.linalg.inv(prior_precision(2.0, 4.0))
-    shape_cov = jnp.asarray(np.linalg.inv(SHAPE_PRIOR), dtype)
+    start[:N_BASIS, :N_BASIS] = information.start(np.linalg.inv(prior_precision(2.0, 4.0)))
+    shape_cov = jnp.asarray(information.start(np.linalg.inv(SHAPE_PRIOR)), dtype)
     weights, cov = jnp.zeros(start.shape[:1], dtype), jnp.asarray(start, dtype)
     shape = jnp.zeros((N_BASIS + 1,), dtype)
     return Level(weights, cov, shape, shape_cov, volatility.calm(dtype), buffers.empty(BUFFER, dtype))

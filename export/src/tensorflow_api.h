@@ -42,6 +42,8 @@ enum { TF_FLOAT = 1, TF_DOUBLE = 2 }; /* of TF_DataType */
     (TF_Session *, const TF_Buffer *, const TF_Output *, TF_Tensor *const *, int, const TF_Output *, TF_Tensor **, \
      int, const TF_Operation *const *, int, TF_Buffer *, TF_Status *))                                           \
   X(TF_Tensor *, TF_AllocateTensor, (int, const int64_t *, int, size_t))                                         \
+  X(TF_Tensor *, TF_NewTensor,                                                                                   \
+    (int, const int64_t *, int, void *, size_t, void (*)(void *, size_t, void *), void *))                       \
   X(void, TF_DeleteTensor, (TF_Tensor *))                                                                        \
   X(int, TF_TensorType, (const TF_Tensor *))                                                                     \
   X(void *, TF_TensorData, (const TF_Tensor *))                                                                  \

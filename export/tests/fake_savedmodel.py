@@ -1,6 +1,7 @@
 """The model of fake_native.c once more, as SavedModels: fake_savedmodel.py FOLDER DTYPE [FOLDER DTYPE ...].
 
 Each folder then holds a whole model of format savedmodel with the same state, so that streams can move between them.
+The one of double precision also has a step over the state in pieces.
 """
 
 import json
@@ -47,13 +48,30 @@ class Fake(tf.Module):
             issued = law((average + y[1])[None], 1.0 + tf.sqrt(variance), tf.stack([state[2] + 1.0, nothing])[None])
             return {"state": tf.stack([average, variance, state[2] + 1.0, y[1]])} | {k: v[0] for k, v in issued.items()}
 
-        self.predict, self.step = predict, step
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([2, 1], real, name="state_0"),
+                tf.TensorSpec([2], real, name="state_1"),
+                tf.TensorSpec([2], dtype, name="y"),
+            ]
+        )
+        def step_pieces(state_0: tf.Tensor, state_1: tf.Tensor, y: tf.Tensor) -> dict[str, tf.Tensor]:
+            out = step(tf.concat([state_0[:, 0], state_1], 0), y)
+            state = out.pop("state")
+            return out | {"state_0": state[:2, None], "state_1": state[2:]}
+
+        self.served = {"predict": predict, "step": step}
+        if dtype == real:
+            self.served["step_pieces"] = step_pieces
+
+
+PIECES = [{"name": "state_0", "offset": 0, "shape": [2, 1]}, {"name": "state_1", "offset": 2, "shape": [2]}]
 
 
 def main(folder: Path, dtype: str) -> None:
     """Writes the folder."""
     model = Fake(tf.as_dtype(dtype))
-    tf.saved_model.save(model, str(folder), signatures={"predict": model.predict, "step": model.step})
+    tf.saved_model.save(model, str(folder), signatures=model.served)
     (folder / "state.bin").write_bytes(fake_model.STATE)
     definitions = loader_impl.parse_saved_model(str(folder)).meta_graphs[0].signature_def
     names = {
@@ -61,8 +79,8 @@ def main(folder: Path, dtype: str) -> None:
             side: {key: tensor.name for key, tensor in getattr(definitions[signature], side).items()}
             for side in ("inputs", "outputs")
         }
-        for signature in ("predict", "step")
-    }
+        for signature in model.served
+    } | {"pieces": PIECES if "step_pieces" in model.served else []}
     files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     manifest = fake_model.manifest(files) | {"format": "savedmodel", "dtype": dtype, "tensorflow": names}
     del manifest["native"]

@@ -206,7 +206,26 @@ def savedmodel_cases(source, tmp_path):
     case("CORRUPT", "does not list saved_model.pb", lambda m: m["files"].pop("saved_model.pb"))
     case("CORRUPT", "'tensorflow' is missing", lambda m: m.pop("tensorflow"))
     case("CORRUPT", "of predict.inputs.rows", lambda m: m["tensorflow"].pop("predict"))
-    case("CORRUPT", "of step.outputs.state", lambda m: m["tensorflow"]["step"]["outputs"].pop("state"))
+    case(
+        "CORRUPT", "of step_pieces.outputs.state_1", lambda m: m["tensorflow"]["step_pieces"]["outputs"].pop("state_1")
+    )
+    case("CORRUPT", "of step.inputs.state_0", lambda m: m["tensorflow"].pop("step_pieces"))
+    case("CORRUPT", "of step_pieces.inputs.state", lambda m: m["tensorflow"].pop("pieces"))
+    for piece in (
+        {"name": "state_0", "offset": 3, "shape": [2, 1]},
+        {"name": "state_0", "offset": 5, "shape": []},
+        {"name": "state_0", "offset": -1, "shape": [2, 1]},
+        {"name": "state_0", "offset": 0, "shape": [4, 4]},
+        {"name": "state_0", "offset": 0, "shape": [2**40, 2**40]},
+        {"name": "state_0", "offset": 0, "shape": [1] * 40},
+        {"name": "state_0", "offset": 0, "shape": [0]},
+        {"name": "state_0", "offset": 0},
+        {"offset": 0, "shape": [2, 1]},
+        "state_0",
+    ):
+        case(
+            "CORRUPT", "pieces that do not fit", lambda m, piece=piece: m["tensorflow"]["pieces"].__setitem__(0, piece)
+        )
     case("CORRUPT", "no tensor 'nothing:0'", rename("predict", "inputs", "rows", "nothing:0"))
     case("CORRUPT", "no tensor 'predict_rows:1'", rename("predict", "inputs", "rows", "predict_rows:1"))
     for name in (

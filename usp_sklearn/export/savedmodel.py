@@ -1,5 +1,6 @@
 """TensorFlow SavedModel: signatures ``predict`` (any batch) and ``step``, for TF Serving, Python and the C API."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from .. import runtime
-from .graph import Graph, Signature
+from .graph import Graph, Pieces, Signature
 
 PACKAGES = ("tensorflow-cpu",)
+PIECES = "step_pieces"
+"""The signature that takes and gives the state in pieces: what a program uses that wants no copies."""
 
 
 def tensorflow() -> Any:
@@ -52,10 +55,39 @@ def write(graph: Graph, folder: Path) -> dict[str, Any]:
     """The SavedModel itself, and the names of its tensors for the C API."""
     tf = tensorflow()
     module = tf.Module()
-    concrete = {name: function(s).get_concrete_function() for name, s in graph.signatures.items()}
+    concrete = {"predict": function(graph.predict).get_concrete_function()}
+    pieces = []
+    if graph.step is not None and graph.pieces is not None:
+        concrete[PIECES] = function(graph.pieces.step).get_concrete_function()
+        concrete["step"] = _whole(graph.step, graph.pieces, concrete[PIECES]).get_concrete_function()
+        places = zip(graph.pieces.offsets, graph.pieces.step.inputs, strict=False)
+        pieces = [{"name": p.name, "offset": offset, "shape": list(p.shape)} for offset, p in places]
     module.functions = list(concrete.values())
     tf.saved_model.save(module, str(folder), signatures=concrete)
-    return {"tensorflow": _tensors(folder)}
+    return {"tensorflow": _tensors(folder) | {"pieces": pieces}}
+
+
+def _whole(step: Signature, pieces: Pieces, inner: Any) -> Any:
+    """``step`` over the state as one vector, by the function ``inner`` over its pieces."""
+    tf = tensorflow()
+    ports = pieces.step.inputs[:-1]
+    sizes = [math.prod(map(int, p.shape)) for p in ports]
+    ends = [*pieces.offsets[1:], int(step.inputs[0].shape[0])]
+
+    def call(state: Any, y: Any) -> dict[str, Any]:
+        given = {
+            p.name: tf.reshape(state[at : at + n], p.shape)
+            for p, at, n in zip(ports, pieces.offsets, sizes, strict=True)
+        }
+        out = inner(**given, y=y)
+        padded = [
+            tf.pad(tf.reshape(out[p.name], [-1]), [[0, end - at - n]])
+            for p, at, n, end in zip(ports, pieces.offsets, sizes, ends, strict=True)
+        ]
+        return {"state": tf.concat(padded, 0)} | {p.name: out[p.name] for p in step.outputs[1:]}
+
+    specs = [tf.TensorSpec(p.shape, p.dtype, p.name) for p in step.inputs]
+    return tf.function(call, input_signature=specs, autograph=False)
 
 
 def _tensors(folder: Path) -> dict[str, Any]:

@@ -4,9 +4,15 @@ import pickle
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
+from tests.api.checks import estimator_checks
+from usp_sklearn import load, save
 from usp_sklearn.api.aggregator import JKOAggregator
 
 LEVELS = np.array([0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99])
@@ -59,7 +65,7 @@ def test_is_prequential_and_independent_of_how_rows_are_cut(model):
     expected = whole.update_predict(E[200:260], Y[200:260])
     got = []
     for start, stop in ((200, 201), (201, 210), (210, 260)):
-        got.append(pieces.predict(E[start])[None])
+        got.append(pieces.predict(E[start : start + 1]))
         got.append(pieces.update_predict(E[start:stop], Y[start:stop])[1:])
     np.testing.assert_allclose(np.concatenate(got), expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(pieces.weights_, whole.weights_, rtol=0, atol=1e-12)
@@ -74,7 +80,7 @@ def test_predict_learns_nothing_and_takes_rows_one_by_one(model):
     q = model.predict(E[200:230])
     assert pickle.dumps(model.state_) == before
     np.testing.assert_allclose(model.predict(E[200:230][::-1])[::-1], q, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(model.predict(E[205]), q[5], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(model.predict(E[205:206])[0], q[5], rtol=0, atol=1e-12)
 
 
 def test_partial_fit_continues_and_fit_starts_afresh():
@@ -153,7 +159,9 @@ def test_clone_pickle_and_defaults(model):
 @pytest.mark.parametrize(
     ("experts", "y", "message"),
     [
-        (E[:10, 0], Y[:10], r"shape \(n, experts, levels\)"),
+        (E[:10, 0, 0], Y[:10], "Reshape your data"),
+        (E[:10, None], Y[:10], "dim 4"),
+        (E[:10, 0, :5], Y[:10], "9 levels of 'quantiles' for each expert. Got n_features = 5"),
         (E[:10, :, :5], Y[:10], "9 levels"),
         (E[:10], Y[:9], "inconsistent numbers of samples"),
         (np.where(np.arange(10)[:, None, None] == 3, np.nan, E[:10]), Y[:10], "Row 3 has none"),
@@ -168,12 +176,80 @@ def test_bad_input_is_a_clear_error(experts, y, message):
 
 
 def test_bad_parameters_are_a_clear_error(model):
-    for params in ({"tau": 0.0}, {"geometry": "euclid"}, {"quantiles": [0.5, 0.1]}, {"calibration": -1.0}):
+    wrong = {"tau": 0.0}, {"geometry": "euclid"}, {"quantiles": [0.5, 0.1]}, {"quantiles": []}, {"calibration": -1.0}
+    for params in wrong:
         with pytest.raises(ValueError, match="parameter"):
             clone(model).set_params(**params).fit(E[:10], Y[:10])
-    with pytest.raises(ValueError, match="expects 3 experts"):
+    with pytest.raises(ValueError, match="X has 18 features, but JKOAggregator is expecting 27"):
         model.predict(E[:2, :2])
     from sklearn.exceptions import NotFittedError
 
     with pytest.raises(NotFittedError):
         JKOAggregator().predict(E)
+
+
+# ------------------------------------------------------------------ as scikit-learn has it
+
+
+@estimator_checks(JKOAggregator(quantiles=[0.5]))
+def test_sklearn_checks(estimator, check):
+    check(estimator)
+
+
+def two_storeys(experts, names=("bias", "narrow", "late"), levels=LEVELS):
+    index = pd.date_range("2024-01-01", periods=len(experts), freq="h")
+    tables = {n: pd.DataFrame(experts[:, i], index=index, columns=levels) for i, n in enumerate(names)}
+    return pd.concat(tables, axis=1)
+
+
+def test_one_row_of_columns_is_the_table_of_experts(model, tmp_path):
+    flat = E.reshape(len(E), -1)
+    one = clone(model).fit(flat[:200].tolist(), Y[:200].tolist())
+    np.testing.assert_array_equal(one.predict(flat[200:240]), model.predict(E[200:240]))
+    np.testing.assert_array_equal(one.predict(E[200:240].tolist()), model.predict(E[200:240]))
+    assert one.n_features_in_ == model.n_features_in_ == 27 and one.n_experts_ == model.n_experts_ == 3
+    table = two_storeys(E)
+    named = clone(model).fit(table[:200], Y[:200])
+    q = named.update_predict(table[200:], Y[200:])
+    assert q.index.equals(table.index[200:]) and q.columns.tolist() == LEVELS.tolist()
+    np.testing.assert_array_equal(q, clone(model).fit(E[:200], Y[:200]).update_predict(E[200:], Y[200:]))
+    # Experts are known by their names, in whatever order their columns stand; levels may be words.
+    apart = table.iloc[:, np.argsort(np.tile(np.arange(9), 3), kind="stable")]
+    np.testing.assert_array_equal(named.predict(apart[200:]), named.predict(table[200:]))
+    words = table.rename(columns=str, level=1)
+    np.testing.assert_array_equal(named.predict(words[200:]), named.predict(table[200:]))
+    save(named, tmp_path / "a.usp")
+    for again in (named, load(tmp_path / "a.usp")):
+        with pytest.raises(ValueError, match="feature names should match"):
+            again.predict(two_storeys(E, ("narrow", "bias", "late")))
+    with pytest.raises(ValueError, match=r"levels \[0.01, .*\] of 'quantiles' .* for 'bias'"):
+        clone(model).fit(two_storeys(E[:, :, ::-1], levels=LEVELS[::-1]), Y)
+    with pytest.raises(ValueError, match="for 'bias'"):
+        JKOAggregator(quantiles=[0.5]).fit(two_storeys(E[:, :, :2], levels=[0.5, 0.5]), Y)
+
+
+# Entropic transport keeps some weight on all experts, which costs.
+@pytest.mark.parametrize(("geometry", "regret"), [("graph", 0.01), ("sinkhorn", 0.03)])
+def test_points_of_experts_are_combined_without_widths(geometry, regret):
+    medians = E[:, :, 4]
+    fitted = JKOAggregator(quantiles=[0.5], geometry=geometry).fit(medians[:200], Y[:200])
+    q = fitted.update_predict(medians[200:], Y[200:])
+    assert q.shape == (500, 1) and fitted.weights_.shape == (4, 1) and fitted.weights_[3, 0] == 0
+    # A point that lies among the experts': nothing but weights made it.
+    assert (q[:, 0] <= medians[200:].max(1) + 1e-9).all() and (q[:, 0] >= medians[200:].min(1) - 1e-9).all()
+    losses = np.abs(Y[200:, None] - medians[200:]).mean(0)
+    assert np.abs(Y[200:] - q[:, 0]).mean() < (1 + regret) * losses.min()
+    left = np.abs(Y[:200] - fitted.predict(medians[:200])[:, 0]).mean() / 2
+    assert fitted.score(medians[:200], Y[:200]) == pytest.approx(-left, rel=1e-12)
+
+
+def test_a_search_and_a_pipeline_take_it():
+    flat = E[:300].reshape(300, -1)
+    search = GridSearchCV(JKOAggregator(quantiles=LEVELS), {"tau": [0.1, 1.0]}, cv=TimeSeriesSplit(2))
+    search.fit(flat, Y[:300])
+    best = max(search.cv_results_["mean_test_score"])
+    found = clone(search.best_estimator_)
+    by_hand = [found.fit(flat[a], Y[a]).score(flat[b], Y[b]) for a, b in TimeSeriesSplit(2).split(flat)]
+    assert best == pytest.approx(np.mean(by_hand), rel=1e-12)
+    line = make_pipeline(FunctionTransformer(), JKOAggregator(quantiles=LEVELS)).fit(flat, Y[:300])
+    np.testing.assert_array_equal(line.predict(flat), JKOAggregator(quantiles=LEVELS).fit(flat, Y[:300]).predict(flat))

@@ -4,16 +4,20 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import runtime
 from ..core import aggregate
 from ..core.calibration import RATE
 from ..kernels.law import LEVELS
+from .experts import columns_of
+from .metrics_quantiles import pinball_score
+from .reading import labelled
 
 ArrayF = NDArray[np.float64]
 
@@ -28,10 +32,14 @@ class JKOAggregator(BaseEstimator):
     by experience) joins them as one member more. The mix is calibrated online and, where the outcomes live on
     a grid, rounded to it. Each step has constant cost.
 
+    Rows are given as one table of the experts' quantiles after the other, which a DataFrame says in its columns:
+    ``pd.concat({"a": a.predict_quantiles(X, levels), "b": …}, axis=1)``.
+
     Parameters
     ----------
     quantiles : array-like (levels,), optional
-        Increasing levels in (0, 1) the experts forecast. Default: the 25 levels of ``kernels.law.LEVELS``.
+        Increasing levels in (0, 1) the experts forecast. Default: the 25 levels of ``kernels.law.LEVELS``. A single
+        one, [0.5] for medians, makes a column an expert; it has no width, so that stack and calibration are off.
     geometry : {"graph", "sinkhorn"}
         Metric D between weights: the discrete Wasserstein metric on the graph of experts, or entropic transport.
     tau : float
@@ -59,10 +67,14 @@ class JKOAggregator(BaseEstimator):
         Weights, averaged over levels, that the rows last learned were combined with.
     n_experts_ : int
     quantiles_ : (levels,)
+    n_features_in_ : int
+        Columns of a row, experts times levels.
+    feature_names_in_ : (n_features_in_,)
+        Names of the columns, if they are text.
 
     Notes
     -----
-    Rows are (experts, levels) tables, oldest first; an expert with a NaN in a row sleeps for that row. References:
+    Rows come oldest first; an expert with a NaN in a row sleeps for that row. References:
     Jordan, Kinderlehrer & Otto (1998), Maas (2011), Wintenberger (2017), Berrisch & Ziel (2021).
 
     Examples
@@ -118,13 +130,15 @@ class JKOAggregator(BaseEstimator):
         self.adaptive_calibration = adaptive_calibration
         self.grid = grid
 
-    def fit(self, E: ArrayLike, y: ArrayLike) -> "JKOAggregator":
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "JKOAggregator":
         """Start from equal weights and learn rows in time order.
 
         Parameters
         ----------
-        E : (n, experts, levels)
-            Quantiles every expert forecast for the outcome of each row, at ``quantiles``; sorted here.
+        X : (n, experts · levels), or (n, experts, levels)
+            Quantiles every expert forecast for the outcome of each row, at ``quantiles``; sorted here. Columns are
+            those of the first expert, of the second, and so on. Columns (expert, level) of a DataFrame are checked.
         y : (n,)
             Outcomes.
 
@@ -132,41 +146,46 @@ class JKOAggregator(BaseEstimator):
         -------
         self
         """
-        self._validate_params()
         levels = self._levels()
-        experts, outcomes = self._check(E, y, levels, None)
+        experts, outcomes = self._checked(X, y, levels, reset=True)
         with runtime.precision():
-            state = aggregate.init(experts.shape[1], len(levels), self._params(), np.dtype(np.float64))
+            state = aggregate.init(experts.shape[1], len(levels), self._params(levels), np.dtype(np.float64))
         self._walk(state, experts, outcomes, levels)
         self.quantiles_, self.n_experts_ = levels, experts.shape[1]
         return self
 
-    def partial_fit(self, E: ArrayLike, y: ArrayLike) -> "JKOAggregator":
+    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> "JKOAggregator":
         """Learn further rows, which continue the ones before; the first call fits."""
         if not hasattr(self, "state_"):
-            return self.fit(E, y)
-        self.update_predict(E, y)
+            return self.fit(X, y)
+        self.update_predict(X, y)
         return self
 
-    def update_predict(self, E: ArrayLike, y: ArrayLike) -> ArrayF:
-        """Prequential combination (n, levels): row i is issued before ``y[i]`` is learned."""
-        check_is_fitted(self)
-        self._validate_params()
-        experts, outcomes = self._check(E, y, self.quantiles_, self.n_experts_)
-        return self._walk(self.state_, experts, outcomes, self.quantiles_)
+    def update_predict(self, X: ArrayLike, y: ArrayLike) -> Any:
+        """Prequential combination (n, levels): row i is issued before ``y[i]`` is learned.
 
-    def predict(self, E: ArrayLike) -> ArrayF:
-        """Combination (n, levels) of rows (n, experts, levels), each as if it came next; nothing is learned.
-
-        A single row (experts, levels) gives (levels,).
+        Of a DataFrame: a DataFrame with its index, whose columns are the levels.
         """
         check_is_fitted(self)
-        table = np.asarray(E)
-        single = table.ndim == 2
-        experts, _ = self._check(table[None] if single else table, None, self.quantiles_, self.n_experts_)
+        self._validate_params()
+        experts, outcomes = self._checked(X, y, self.quantiles_, reset=False)
+        return self._table(self._walk(self.state_, experts, outcomes, self.quantiles_), X)
+
+    def predict(self, X: ArrayLike) -> Any:
+        """Combination (n, levels) of rows, each as if it came next; nothing is learned.
+
+        Of a DataFrame: a DataFrame with its index, whose columns are the levels.
+        """
+        check_is_fitted(self)
+        experts, _ = self._checked(X, None, self.quantiles_, reset=False)
         with runtime.precision():
-            q = aggregate.predict(self.state_, experts, self.quantiles_, self._params())
-        return q[0] if single else q
+            q = aggregate.predict(self.state_, experts, self.quantiles_, self._params(self.quantiles_))
+        return self._table(q, X)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The negated mean pinball loss of what :meth:`predict` gives for rows ``X`` with outcomes ``y`` (n,)."""
+        q = np.asarray(self.predict(X))
+        return -pinball_score(y, q, self.quantiles_, sample_weight=sample_weight)
 
     @property
     def weights_(self) -> ArrayF:
@@ -179,63 +198,58 @@ class JKOAggregator(BaseEstimator):
 
     def _walk(self, state: aggregate.State, experts: ArrayF, y: ArrayF, levels: ArrayF) -> ArrayF:
         with runtime.precision():
-            walked = aggregate.walk(state, experts, y, levels, self._params(), self.geometry)
+            walked = aggregate.walk(state, experts, y, levels, self._params(levels), self.geometry)
         self.state_, q, self.weights_path_ = walked
         return q
 
-    def _params(self) -> aggregate.Params:
+    def _params(self, levels: ArrayF) -> aggregate.Params:
         rate = (RATE if self.calibration else 0.0) if isinstance(self.calibration, bool) else self.calibration
         numbers = [np.float64(v) for v in (self.tau, self.lam, self.epsilon, self.share, rate)]
-        flags = [np.bool_(v) for v in (self.adaptive_calibration, self.stack, self.grid)]
+        flags = [np.bool_(v) for v in (self.adaptive_calibration, self.stack and len(levels) > 1, self.grid)]
         return aggregate.Params(*numbers, *flags)
 
     def _levels(self) -> ArrayF:
         if self.quantiles is None:
             return LEVELS
         levels = np.asarray(self.quantiles, dtype=np.float64)
-        if levels.ndim != 1 or len(levels) < 2 or levels[0] <= 0 or levels[-1] >= 1 or (np.diff(levels) <= 0).any():
+        if levels.ndim != 1 or not len(levels) or levels[0] <= 0 or levels[-1] >= 1 or (np.diff(levels) <= 0).any():
             raise ValueError(
-                "The 'quantiles' parameter of JKOAggregator must be at least two strictly increasing levels in (0, 1). "
+                "The 'quantiles' parameter of JKOAggregator must be strictly increasing levels in (0, 1). "
                 f"Got {self.quantiles!r} instead."
             )
         return levels
 
-    def _check(self, E: ArrayLike, y: ArrayLike | None, levels: ArrayF, n_experts: int | None) -> tuple[ArrayF, ArrayF]:
-        """Sorted float64 copies; anything wrong is a ValueError that says what was expected."""
-        experts = check_array(
-            E, dtype=np.float64, allow_nd=True, ensure_2d=False, ensure_all_finite=False, input_name="E"
-        )
-        if experts.ndim != 3:
+    def _checked(self, X: Any, y: Any, levels: ArrayF, *, reset: bool) -> tuple[ArrayF, ArrayF]:
+        """Sorted tables (n, experts, levels) and outcomes; anything wrong is an error that says what was expected."""
+        given = columns_of(X, levels)
+        if y is None and not reset:
+            table, outcomes = self._validated(given, reset=False), np.empty(0)
+        else:
+            table, outcomes = self._validated(given, y, y_numeric=True, reset=reset)
+        if table.shape[1] % len(levels):
             raise ValueError(
-                f"E must have shape (n, experts, levels). Got an array with {experts.ndim} dimensions instead."
+                f"X must hold the {len(levels)} levels of 'quantiles' for each expert. "
+                f"Got n_features = {table.shape[1]} instead."
             )
-        if experts.shape[2] != len(levels):
-            raise ValueError(
-                f"E must hold the {len(levels)} levels of 'quantiles' in its last axis. Got {experts.shape[2]} instead."
-            )
-        if experts.shape[1] < 1 or (n_experts is not None and experts.shape[1] != n_experts):
-            expected = "at least 1" if n_experts is None else f"{n_experts}"
-            raise ValueError(
-                f"JKOAggregator expects {expected} experts in the second axis of E. Got {experts.shape[1]} instead."
-            )
+        experts = table.reshape(len(table), -1, len(levels))
         if np.isinf(experts).any():
-            raise ValueError("E contains infinity; a missing forecast is NaN.")
+            raise ValueError("X contains infinity; a missing forecast is NaN.")
         asleep = np.isnan(experts).any(2).all(1)
         if asleep.any():
             raise ValueError(
-                f"E must hold at least one complete expert in each row. Row {int(asleep.argmax())} has none."
+                f"X must hold at least one complete expert in each row. Row {int(asleep.argmax())} has none."
             )
-        if y is None:
-            outcomes = np.empty(0)
-        else:
-            outcomes = check_array(column_or_1d(y, warn=True), dtype=np.float64, ensure_2d=False, input_name="y")
-            check_consistent_length(experts, outcomes)
-        return np.sort(experts, axis=2), outcomes
+        return np.sort(experts, axis=2), np.asarray(outcomes, np.float64)
+
+    def _validated(self, *given: Any, **how: Any) -> Any:
+        return validate_data(self, *given, dtype=np.float64, ensure_all_finite="allow-nan", **how)
+
+    def _table(self, q: ArrayF, X: Any) -> Any:
+        return labelled(q, X, pd.Index(self.quantiles_, name="quantile"))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True
         return tags

@@ -36,7 +36,7 @@ FITTED: dict[str, tuple[str, ...]] = {
         c.__name__: ("n_features_in_", "feature_names_in_", "width_", "_column", "state_", "_history")
         for c in PREDICTORS
     },
-    "JKOAggregator": ("n_experts_", "quantiles_", "state_", "weights_path_"),
+    "JKOAggregator": ("n_features_in_", "feature_names_in_", "n_experts_", "quantiles_", "state_", "weights_path_"),
 }
 """What a fitted estimator holds beside its parameters."""
 STREAM = (

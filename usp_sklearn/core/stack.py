@@ -106,7 +106,9 @@ def _parts(
 
 
 def _medians(q: Array, levels: Array) -> Array:
-    """Medians (M,) by interpolation between the two levels around ½."""
+    """Medians (M,) by interpolation between the two levels around ½; a single level is taken for it."""
+    if levels.shape[0] == 1:
+        return q[:, 0]
     right = jnp.clip(jnp.searchsorted(levels, 0.5), 1, levels.shape[0] - 1)
     gap = levels[right] - levels[right - 1]
     t = jnp.clip((0.5 - levels[right - 1]) / gap, 0.0, 1.0)

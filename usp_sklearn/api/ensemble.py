@@ -11,6 +11,7 @@ from sklearn.base import RegressorMixin, clone
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -23,6 +24,8 @@ from .predictor import JKOPredictor
 from .reading import Readings
 from .records import recent
 from .regressors import Block
+from .routing import routed, router_of
+from .told import Told
 
 Array = NDArray[np.float64]
 LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -37,6 +40,10 @@ class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
     ``refit_every`` rows on the newest ``history`` of them. Between refits it forecasts; the flow weighs its stored
     forecasts by their losses like those of the predictor's own members, the stack may use it, and what is issued is
     calibrated. While fitting, a regressor forecasts only rows that came after those it was fitted on.
+
+    Metadata given to ``fit``, ``partial_fit`` and ``update_predict`` reaches the ``fit`` of the regressors that request
+    it (``set_fit_request``, with scikit-learn's metadata routing enabled; without, ``sample_weight`` reaches all of
+    them). The flow itself learns every row once, in order: there a weight has no meaning.
 
     Parameters
     ----------
@@ -117,7 +124,7 @@ class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
 
     # ------------------------------------------------------------------ learning
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "JKOEnsemble":
+    def fit(self, X: ArrayLike, y: ArrayLike, **metadata: Any) -> "JKOEnsemble":
         """Train on time-ordered rows, laid out as for the predictor.
 
         Parameters
@@ -125,6 +132,8 @@ class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
         X : (n, n_features)
         y : (n,)
             Outcome ``horizon`` steps after each row's window.
+        **metadata
+            For the regressors' ``fit``; arrays of n values go along with the rows.
 
         Returns
         -------
@@ -148,27 +157,36 @@ class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
             )
         chosen = self._chosen(check_random_state(self.random_state))
         layout = predictor._layout(width, predictor.horizon)._replace(experts=len(chosen))
-        self._templates, self._layout = [r for _, r in chosen], layout
-        self._predictor, self._past, self._since = predictor, (X[:0], y[:0]), 0
+        told = Told.of(X, y, routed(self, self._named(), "fit", metadata))
+        self._templates, self._layout, self._predictor = dict(chosen), layout, predictor
         self.blocks_: list[Block] = []
         experts = np.full((len(X), len(chosen), N_LEVELS), np.nan)
         first = len(X) // 2
-        self._remember(X[:first], y[:first])
-        for part in self._schedule(X, y, first):
+        self._past, self._since = told.part(slice(max(0, first - self.history), first)), 0
+        for part in self._schedule(told, first):
             experts[part] = self._experts(X[part])
-        self.blocks_, self._since = self._refitted(*self._past), 0
+        self.blocks_, self._since = self._refitted(self._past), 0
         seed = int(check_random_state(predictor.random_state).randint(np.iinfo(np.int32).max))
         with runtime.precision():
             self.state_, record = engine.fit(layout, predictor._params(), X, y, seed, experts)
         self.width_, self._history = width, recent(record)
         return self
 
-    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> "JKOEnsemble":
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, **metadata: Any) -> "JKOEnsemble":
         """Learn further rows, which continue the ones before; the first call fits."""
         if not hasattr(self, "state_"):
-            return self.fit(X, y)
-        self._walk(X, y)
+            return self.fit(X, y, **metadata)
+        self._walk(X, y, **metadata)
         return self
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Which metadata goes where: to the ``fit`` of each regressor, from every method that learns."""
+        return router_of(self, self._named())
+
+    def update_predict(self, X: ArrayLike, y: ArrayLike, quantiles: ArrayLike | None = None, **metadata: Any) -> Any:
+        """Prequential pass, as :meth:`JKOPredictor.update_predict`; ``metadata`` is what ``partial_fit`` takes."""
+        levels = None if quantiles is None else check_levels(quantiles)
+        return self._answer(self._walk(X, y, **metadata), X, levels)
 
     def predict_distribution(self, X: ArrayLike) -> PredictiveDistribution:
         """The laws of all rows, from the present state."""
@@ -185,12 +203,16 @@ class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
 
     # ------------------------------------------------------------------ plumbing
 
-    def _chosen(self, rng: np.random.RandomState) -> list[tuple[str, Any]]:
+    def _named(self) -> list[tuple[str, Any]]:
+        """The regressors as given, by their names."""
         default = HistGradientBoostingRegressor(
             loss="quantile", learning_rate=0.06, max_iter=100, max_leaf_nodes=8, min_samples_leaf=25,
             l2_regularization=1.0, early_stopping=False,
         )  # fmt: skip
-        chosen = [("boosting", default)] if self.regressors is None else list(self.regressors)
+        return [("boosting", default)] if self.regressors is None else list(self.regressors)
+
+    def _chosen(self, rng: np.random.RandomState) -> list[tuple[str, Any]]:
+        chosen = self._named()
         if not chosen:
             raise ValueError(
                 "The 'regressors' parameter of JKOEnsemble must name at least one regressor. Got [] instead."
@@ -204,14 +226,15 @@ class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
             out.append((name, copy))
         return out
 
-    def _walk(self, X: ArrayLike, y: ArrayLike) -> PredictiveDistribution:
+    def _walk(self, X: ArrayLike, y: ArrayLike, **metadata: Any) -> PredictiveDistribution:
         check_is_fitted(self)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=False)
         y, parts = np.asarray(y, np.float64), []
+        told = Told.of(X, y, routed(self, self._named(), "partial_fit", metadata))
         saved = self.blocks_, self._past, self._since
         state, history = self.state_, self._history
         try:
-            for part in self._schedule(X, y, 0):
+            for part in self._schedule(told, 0):
                 experts = self._experts(X[part])
                 with runtime.precision():
                     state, law, record = engine.walk(state, self._predictor._params(), X[part], y[part], experts)
@@ -224,31 +247,30 @@ class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
         self.state_, self._history = state, history
         return PredictiveDistribution(jax.tree.map(lambda *x: np.concatenate(x), *parts))
 
-    def _schedule(self, X: Array, y: Array, start: int) -> Iterator[slice]:
+    def _schedule(self, told: Told, start: int) -> Iterator[slice]:
         """Stretches of rows between refits, from ``start`` on; refits before a stretch where one is due.
 
         A refit before row i knows the outcomes of rows up to i − horizon.
         """
-        while start < len(X):
+        late, n = self._layout.horizon - 1, len(told.X)
+        while start < n:
             if not self.blocks_ or self._since >= self.refit_every:
-                late = self._layout.horizon - 1
-                rows, outcomes = (v[: len(v) - late] if late else v for v in self._past)
-                self.blocks_, self._since = self._refitted(rows, outcomes), 0
-            stop = min(len(X), start + self.refit_every - self._since)
+                self.blocks_ = self._refitted(self._past.part(slice(0, max(0, len(self._past.X) - late))))
+                self._since = 0
+            stop = min(n, start + self.refit_every - self._since)
             part = slice(start, stop)
             yield part
-            self._remember(X[part], y[part])
+            self._past = self._past.then(told.part(part), self.history)
             self._since += stop - start
             start = stop
 
-    def _remember(self, X: Array, y: Array) -> None:
-        rows, outcomes = self._past
-        self._past = (np.concatenate([rows, X])[-self.history :], np.concatenate([outcomes, y])[-self.history :])
-
-    def _refitted(self, X: Array, y: Array) -> list[Block]:
-        if len(X) < FEWEST:
+    def _refitted(self, told: Told) -> list[Block]:
+        if len(told.X) < FEWEST:
             return []
-        return [Block(r, self._levels, self._layout, self.n_jobs).fit(X, y) for r in self._templates]
+        return [
+            Block(regressor, self._levels, self._layout, self.n_jobs).fit(told.X, told.y, told.metadata_of(name))
+            for name, regressor in self._templates.items()
+        ]
 
     def _experts(self, X: Array) -> Array:
         """(n, experts, 25) forecasts of the regressors as they are; NaN while there are none."""

@@ -50,11 +50,8 @@ class Readings(ABC):
         (n,) point predictions, or (n, q) quantiles when ``quantiles`` are given; with 2-D y an axis H follows n.
         Quantiles of a DataFrame are a DataFrame, as :meth:`predict_quantiles` gives it.
         """
-        check_is_fitted(self)
-        if quantiles is None:
-            return self._points(self._walk(X, y))
-        levels = check_levels(quantiles)
-        return labelled(self._walk(X, y).ppf(levels), X, pd.Index(levels, name="quantile"))
+        levels = None if quantiles is None else check_levels(quantiles)
+        return self._answer(self._walk(X, y), X, levels)
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Median (or mean, ``point``) of each row's law: (n,) or (n, H). Never changes the model."""
@@ -66,7 +63,7 @@ class Readings(ABC):
         Of a DataFrame: a DataFrame with its index, whose columns are the levels, under the steps with 2-D y.
         """
         levels = check_levels(quantiles)
-        return labelled(self.predict_distribution(X).ppf(levels), X, pd.Index(levels, name="quantile"))
+        return self._answer(self.predict_distribution(X), X, levels)
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> Any:
         """Central interval (n, 2), or (n, H, 2): lower and upper end; of a DataFrame one with these columns."""
@@ -102,6 +99,10 @@ class Readings(ABC):
         """Recent risk records, a row a step, newest last."""
         check_is_fitted(self)
         return frame(self._history)
+
+    def _answer(self, law: PredictiveDistribution, X: Any, levels: NDArray[np.float64] | None) -> Any:
+        """Points, or quantiles of rows ``X``."""
+        return self._points(law) if levels is None else labelled(law.ppf(levels), X, pd.Index(levels, name="quantile"))
 
     def _points(self, law: PredictiveDistribution) -> NDArray[np.float64]:
         return law.mean() if self._point() == "mean" else law.median()

@@ -74,12 +74,12 @@ class Block:
         self._models = [_at_level(regressor, float(u)) for u in levels]
         self._n_jobs = n_jobs
 
-    def fit(self, X: Array, y: Array) -> "Block":
-        """Learn rows and outcomes afresh."""
+    def fit(self, X: Array, y: Array, metadata: dict[str, Any]) -> "Block":
+        """Learn rows and outcomes afresh; ``metadata`` goes to every level's fit."""
         self._frame = frame(self.layout, X)
         features, unit = inputs(self.layout, self._frame, X)
         target = np.clip((y - X[:, -1]) / unit, -CLIP, CLIP)
-        self._models = Parallel(n_jobs=self._n_jobs)(delayed(m.fit)(features, target) for m in self._models)
+        self._models = Parallel(n_jobs=self._n_jobs)(delayed(m.fit)(features, target, **metadata) for m in self._models)
         return self
 
     def predict(self, X: Array) -> Array:

@@ -263,15 +263,40 @@ def test_a_refused_push_leaves_the_buffer_alone():
     np.testing.assert_array_equal(one.push(1.0), two.push(1.0))
 
 
-# A row of a series depends on the rows before it, so these two cannot hold; that they fail is part of the test.
-ORDER_CHECKS = {"check_methods_sample_order_invariance", "check_methods_subset_invariance"}
+# ------------------------------------------------------------------ scikit-learn's checks, and the two that can't hold
+
+ALONE = {
+    "check_methods_sample_order_invariance": "not invariant when applied to a dataset",
+    "check_methods_subset_invariance": "not invariant when applied to a subset",
+}
+"""Checks that rows stand alone, and what they say of a transformer whose rows don't."""
 
 
 @estimator_checks(SlidingWindow(width=5, season=4), SlidingWindow(width=5))
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learn_checks(estimator, check):
-    if check.func.__name__ in ORDER_CHECKS:
-        with pytest.raises(AssertionError):
+    if check.func.__name__ in ALONE:
+        with pytest.raises(AssertionError, match=ALONE[check.func.__name__]):
             check(estimator)
     else:
         check(clone(estimator))
+
+
+def test_no_window_can_pass_them():
+    """Two equal rows are one subset, and get one answer; as rows of a series they have different pasts."""
+    series = np.array([[1.0], [2.0], [3.0], [2.0]])
+    windows = SlidingWindow(width=2, season=None, averages=None).fit(series)
+    rows = windows.transform(series)
+    np.testing.assert_array_equal(rows, [[1, 1], [1, 2], [2, 3], [3, 2]])
+    np.testing.assert_array_equal(windows.transform(series[1:2]), windows.transform(series[3:4]))
+    assert (rows[1] != rows[3]).any()
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_what_holds_of_subsets_is_that_beginnings_are_left_alone(multi):
+    exog = RNG.normal(size=(400, 2))
+    table = np.hstack([COLUMN, exog])
+    windows = SlidingWindow(width=7, season=12, second_season=30, horizon=3, multi=multi).fit(table)
+    rows = windows.transform(table)
+    for end in (1, 2, 6, 13, 100, 399):
+        np.testing.assert_array_equal(windows.transform(table[:end]), rows[:end])

@@ -6,8 +6,11 @@ import pandas as pd
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression, QuantileRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from usp_sklearn import LevyPredictor, Stream, datasets, sliding_window
+from usp_sklearn import JKOEnsemble, JKOPredictor, LevyPredictor, Stream, datasets, sliding_window
 
 LEVELS = [0.01, 0.1, 0.5, 0.9, 0.99]
 KNOWN = 400
@@ -187,3 +190,18 @@ def test_whatever_came_a_clean_suffix_brings_the_stream_back(model, events):
     other = follow(clean, rest)
     width = other[-1, 3] - other[-1, 1]
     assert np.abs(mine[-1, 1:4] - other[-1, 1:4]).max() < 0.1 * width
+
+
+@pytest.mark.parametrize("made", [LinearRegression, lambda: make_pipeline(StandardScaler(), LinearRegression())])
+def test_what_no_stream_can_hold_is_named(made):
+    X, y = sliding_window(SERIES[:KNOWN], width=16, averages=None, season=None)
+    with pytest.raises(TypeError, match=r"'model' parameter of Stream must be a predictor .* Got LinearRegression"):
+        Stream(made().fit(X, y), SERIES[:KNOWN])
+
+
+def test_an_ensemble_goes_on_by_partial_fit():
+    X, y = sliding_window(SERIES[:KNOWN], width=16, averages=None, season=None)
+    lines = [("line", QuantileRegressor(alpha=0.01))]
+    ensemble = JKOEnsemble(JKOPredictor(width=16, branches=["A"], random_state=0), lines, quantiles=[0.1, 0.9])
+    with pytest.raises(TypeError, match=r"JKOEnsemble too, go on with partial_fit .* Got JKOEnsemble"):
+        Stream(ensemble.fit(X, y), SERIES[:KNOWN])

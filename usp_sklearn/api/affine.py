@@ -1,6 +1,6 @@
-"""Scalers in front of a predictor, read as one affine map of the columns."""
+"""Steps in front of a predictor, read as one affine map of the columns and a cut through the window."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,34 +11,50 @@ from sklearn.utils.validation import check_is_fitted
 Vector = NDArray[np.float64]
 
 
-def scaled(estimator: BaseEstimator) -> tuple[Any, Vector | None, Vector | None]:
-    """The predictor at the end of ``estimator``, and slope and shift (F,) of what stands before it; None for nothing.
+class Scaled(NamedTuple):
+    """A predictor and what the steps before it do to rows."""
 
-    Steps may be any that map each column by itself and linearly: StandardScaler, MinMaxScaler, MaxAbsScaler,
-    RobustScaler, "passthrough". That is checked by what they do to three rows, not by their names.
+    predictor: Any
+    cut: int
+    """values of the window, its oldest, that are left out; 0 for none"""
+    slope: Vector | None
+    """(F,) of the columns that are left, None for no scaling"""
+    shift: Vector | None
+
+
+def scaled(estimator: BaseEstimator) -> Scaled:
+    """``estimator`` taken apart: a fitted predictor, or a Pipeline that ends in one.
+
+    Steps may be any that map columns one by one and linearly, and may shorten the window: StandardScaler, MinMaxScaler,
+    MaxAbsScaler, RobustScaler, NarrowWindow, "passthrough". That is checked by what they do to four rows, not by their
+    names.
 
     >>> from sklearn.linear_model import Ridge
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
     >>> X = np.array([[0.0, 2.0], [2.0, 6.0], [4.0, 4.0]])
-    >>> scaled(make_pipeline(StandardScaler(), Ridge()).fit(X, X[:, 0]))[1].round(3)
+    >>> scaled(make_pipeline(StandardScaler(), Ridge()).fit(X, X[:, 0])).slope.round(3)
     array([0.612, 0.612])
     """
     if not isinstance(estimator, Pipeline):
-        return estimator, None, None
+        return Scaled(estimator, 0, None, None)
     check_is_fitted(estimator)
     before, model = estimator[:-1], estimator[-1]
     n = estimator.n_features_in_
     probe = np.random.default_rng(0).normal(size=n)
-    rows = np.array([np.zeros(n), np.ones(n), probe])
+    rows = np.array([np.zeros(n), np.ones(n), np.arange(n), probe])
     at = np.asarray(_transformed(before, rows), dtype=np.float64)
-    if at.shape == rows.shape:
-        shift, slope = at[0], at[1] - at[0]
-        if np.allclose(at[2], shift + slope * probe, rtol=1e-9, atol=1e-9):
-            return model, slope, shift
+    if at.ndim == 2 and len(at) == len(rows) and at.shape[1] <= n:
+        cut, shift, slope = n - at.shape[1], at[0], at[1] - at[0]
+        # The third row says which column each one was; one that is scaled to a constant may be any.
+        place = np.divide(at[2] - shift, slope, out=np.zeros_like(slope), where=slope != 0).round()
+        first = at.shape[1] - getattr(model, "width_", at.shape[1])
+        kept = np.r_[0:first, first + cut : n]
+        if ((place == kept) | (slope == 0)).all() and np.allclose(at[3], shift + slope * probe[kept], 1e-9, 1e-9):
+            return Scaled(model, cut, slope, shift)
     raise ValueError(
-        "The steps before the predictor must scale each column by itself, as StandardScaler does. "
-        f"Got {[name for name, _ in estimator.steps[:-1]]} instead."
+        "The steps before the predictor must scale each column by itself, as StandardScaler does, or leave out the "
+        f"oldest values of the window, as NarrowWindow does. Got {[name for name, _ in estimator.steps[:-1]]} instead."
     )
 
 

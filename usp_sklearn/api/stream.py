@@ -2,6 +2,7 @@
 
 import os
 from collections import deque
+from copy import copy
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -16,6 +17,7 @@ from .. import runtime
 from ..core import engine
 from ..io.sanitise import Gate, Intake, Policy
 from .affine import scaled
+from .base import BasePredictor
 from .distribution import PredictiveDistribution
 from .records import on_host, plain
 from .windows import SlidingWindow, WindowBuffer
@@ -42,7 +44,7 @@ class Stream:
 
     Parameters
     ----------
-    model : fitted predictor, or Pipeline of scalers that ends in one
+    model : fitted predictor, or Pipeline of scalers and NarrowWindow that ends in one
         Its state is copied into the stream; the model itself is not changed by pushes.
     history : (n,) array or Series, or (n, 1 + E) array or DataFrame with exogenous columns
         The series the model was fitted on, up to its newest value, whole: slow averages and seasonal profiles
@@ -90,9 +92,16 @@ class Stream:
         max_age: float | None = None,
         interval: Any = None,
     ) -> None:
-        model, self.slope, self.shift = scaled(model)
+        model, cut, self.slope, self.shift = scaled(model)
+        if not isinstance(model, BasePredictor):
+            raise TypeError(
+                "The 'model' parameter of Stream must be a predictor that learns at constant cost, JKOPredictor or a "
+                "single branch, alone or at the end of a Pipeline; others, JKOEnsemble too, go on with partial_fit or "
+                f"update_predict. Got {type(model).__name__} instead."
+            )
         check_is_fitted(model)
-        windows = SlidingWindow(width=model.width_, averages=None, season=None) if windows is None else windows
+        if windows is None:
+            windows = SlidingWindow(width=model.width_ + cut, averages=None, season=None)
         index = getattr(history, "index", None)
         series = check_array(history, dtype=np.float64, ensure_2d=False, input_name="history")
         series = series.reshape(len(series), -1)
@@ -100,12 +109,15 @@ class Stream:
             # The season is then the one of the whole history.
             windows = clone(windows).fit(series)
         self.buffer = windows.buffer(n_exog=series.shape[1] - 1)
-        columns = self.buffer.n_features
-        if columns != model.n_features_in_:
+        columns, expected = self.buffer.n_features, model.n_features_in_ + cut
+        if columns != expected:
             raise ValueError(
                 "The 'windows' parameter of Stream must give the rows the model was fitted on, with "
-                f"{model.n_features_in_} columns. Got {columns} columns instead."
+                f"{expected} columns. Got {columns} columns instead."
             )
+        if cut:
+            # What a shorter window gives is what the pipeline leaves of the rows, for no other column depends on it.
+            self.buffer = copy(windows).set_params(width=model.width_).buffer(n_exog=series.shape[1] - 1)
         longest = model.state_.shape.layout.horizon
         if len(series) < model.width_ + longest:
             raise ValueError(

@@ -122,13 +122,18 @@ def graph(
     if stream is not None:
         model = Model(stream.engine_, stream.settings, stream.slope, stream.shift)
     else:
-        predictor, slope, shift = scaled(estimator)
+        predictor, cut, slope, shift = scaled(estimator)
         if not isinstance(predictor, BasePredictor):
             raise TypeError(
                 "The 'estimator' parameter of export_model must be a predictor of this package, a Pipeline of scalers "
                 f"that ends in one, or a Stream. Got {type(predictor).__name__} instead."
             )
         check_is_fitted(predictor)
+        if cut:
+            raise ValueError(
+                "The 'estimator' parameter of export_model must not cut windows, unless history says where its stream "
+                f"stands: rows are then cut before they are made. Got a window {cut} values shorter than the rows'."
+            )
         model = Model(predictor.state_, predictor._params(), slope, shift)
     report = _Report(None if quantiles is None else levels, model.engine.shape.layout)
     predict = _predict(model, report, dtype)

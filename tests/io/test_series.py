@@ -202,13 +202,34 @@ def test_columns_are_guessed_or_chosen():
         read_series(text, index=4)
     with pytest.raises(ValueError, match="which of the columns of numbers is meant, 'a', 'b'"):
         read_series(b"a,b\n1,2\n3,4\n")
-    with pytest.raises(ValueError, match=r"must be two columns\. Got 'Open' for both"):
+    with pytest.raises(ValueError, match=r"must be different columns\. Got 'Open' for two"):
         read_series(text, column=1, index=1)
     with pytest.raises(ValueError, match=r"None of the columns .* holds numbers"):
         read_series(b"a\nx\ny\n")
     assert read_series(b",value\n0,5\n1,6\n").index.tolist() == [0, 1]
     assert read_series(b"5\n6\n").name == "column 1"
     assert read_series(b"A,5\nB,6\n").tolist() == [5.0, 6.0]
+
+
+def test_exogenous_columns_stand_beside_the_series():
+    text = b"day;heat;load;wind\n2024-01-02;2,5;10;1\n2024-01-01;1,5;20;-\n"
+    table = read_series(text, exog=["wind", 1], missing="keep")
+    assert table.columns.tolist() == ["load", "wind", "heat"] and table.index.day.tolist() == [1, 2]
+    np.testing.assert_array_equal(table, [[20, np.nan, 1.5], [10, 1, 2.5]])
+    with pytest.raises(ValueError, match=r"Line 3, column 'wind': there is no value"):
+        read_series(text, exog=["wind", "heat"])
+    assert read_series(text, exog=["heat", "wind"], missing="drop").index.day.tolist() == [2]
+    with pytest.raises(ValueError, match=r"different columns\. Got 'heat' for two"):
+        read_series(text, column="load", exog=["heat", "heat"])
+    with pytest.raises(ValueError, match="'exog' parameter must be one of the columns"):
+        read_series(text, exog=["rain"])
+    with pytest.raises(ValueError, match="Column 'b' holds no numbers"):
+        read_series(b"a,b\n1,\n2,NA\n", column="a", exog=["b"], missing="keep")
+    # Columns may share a name where positions tell them apart; Parquet is no different.
+    np.testing.assert_array_equal(read_series(b"x,x\n1,2\n3,4\n", column=1, exog=[0]), [[2, 1], [4, 3]])
+    file = io.BytesIO()
+    pd.DataFrame({"load": [1.0, 2.0], "heat": [3, 4]}).to_parquet(file)
+    assert read_series(file.getvalue(), exog=["heat"]).to_numpy().tolist() == [[1, 3], [2, 4]]
 
 
 def test_missing_values():

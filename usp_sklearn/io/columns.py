@@ -1,7 +1,7 @@
 """Columns of a file, from text or Parquet, and which of them are the series and its index."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,9 +125,9 @@ def guess_index(columns: Columns, series: int | None) -> int | None:
     return None
 
 
-def guess_series(columns: Columns, index: int | None) -> int:
-    """The only column of numbers, or the one whose name says so."""
-    found = [i for i, cells in enumerate(columns.cells) if i != index and _numeric(cells)]
+def guess_series(columns: Columns, taken: Collection[int | None]) -> int:
+    """The only column of numbers that is not ``taken``, or the one whose name says so."""
+    found = [i for i, cells in enumerate(columns.cells) if i not in taken and _numeric(cells)]
     if not found:
         raise ValueError(f"None of the columns {_listed(columns)} holds numbers.")
     if len(found) == 1:

@@ -1,6 +1,7 @@
 """A series from a CSV or Parquet file: floats with their index, or an error that names the row."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ def read_series(
     source: str | os.PathLike[str] | bytes,
     *,
     column: str | int | None = None,
+    exog: Sequence[str | int] = (),
     index: str | int | bool | None = None,
     delimiter: str | None = None,
     decimal: str | None = None,
@@ -33,8 +35,8 @@ def read_series(
     encoding: str | None = None,
     missing: str = "error",
     limit: int = LIMIT,
-) -> pd.Series:
-    """Read one series and its index.
+) -> pd.Series | pd.DataFrame:
+    """Read one series and its index, and exogenous columns beside it.
 
     Delimited text (gzip or not) and Parquet are told apart by their first bytes. Of text, the delimiter, the encoding
     (byte order mark, UTF-8, Windows-1252), a header, comment lines that start with ``#``, the decimal mark and the form
@@ -45,6 +47,7 @@ def read_series(
     source : path, or the bytes of a file
     column : name or position of the series. Default: the only column of numbers, or the one that is called "value",
         "y", "target", "price", "close", …
+    exog : names or positions of exogenous columns, in the order they are to have
     index : name or position of the index; False for none. Default: the first column of times, or a first column that
         counts rows ("", "index", "t", …).
     delimiter : one character that separates cells
@@ -53,14 +56,15 @@ def read_series(
     timezone : zone of times that say none, such as "Europe/Berlin"; times that say theirs are converted
     encoding : of the text
     missing : {"error", "drop", "keep"}
-        What becomes of empty cells, "NA", "nan" and the like: an error, no row, or nan.
+        What becomes of empty cells, "NA", "nan" and the like: an error, no row, or nan; of exogenous cells too.
     limit : int
         Bytes the file may have, unpacked.
 
     Returns
     -------
     Series (n,) of float64, oldest value first: a file whose newest row comes first is turned round. Its index holds
-    times, numbers, or a count where the file has neither.
+    times, numbers, or a count where the file has neither. With ``exog`` a DataFrame (n, 1 + E), the series first, as
+    :func:`sliding_window` takes it.
 
     Raises
     ------
@@ -88,21 +92,33 @@ def read_series(
             raise ValueError("The file is a ZIP archive, as spreadsheets are: save the sheet as CSV.")
         columns = text_columns(decoded(data, encoding), delimiter, decimal)
     at = None if column is None else pick(columns, column, "column")
+    beside_it = [pick(columns, name, "exog") for name in exog]
     if index is False:
-        beside = None
+        place = None
     elif index is None or index is True:
-        beside = guess_index(columns, at)
+        place = guess_index(columns, at)
     else:
-        beside = pick(columns, index, "index")
-    at = guess_series(columns, beside) if at is None else at
-    if at == beside:
-        raise ValueError(f"The series and its index must be two columns. Got {columns.names[at]!r} for both instead.")
-    values = values_of(columns, at, decimal)
-    where = pd.RangeIndex(len(values)) if beside is None else index_of(columns, beside, dayfirst, timezone)
-    series = pd.Series(values, index=where, name=columns.names[at])
-    if beside is not None:
-        series, columns = _ordered(series, columns)
-    return _present(series, columns, missing)
+        place = pick(columns, index, "index")
+    at = guess_series(columns, [place, *beside_it]) if at is None else at
+    _apart(columns, at, place, beside_it)
+    values = np.column_stack([values_of(columns, i, decimal) for i in (at, *beside_it)])
+    where = pd.RangeIndex(len(values)) if place is None else index_of(columns, place, dayfirst, timezone)
+    table = pd.DataFrame(values, index=where, columns=[columns.names[i] for i in (at, *beside_it)])
+    if place is not None:
+        table, columns = _ordered(table, columns)
+    table = _present(table, columns, missing)
+    return table if beside_it else table.iloc[:, 0]
+
+
+def _apart(columns: Columns, at: int, place: int | None, beside_it: Sequence[int]) -> None:
+    """The series, its index and exogenous columns are different ones."""
+    used = [at, *([] if place is None else [place]), *beside_it]
+    for i in used:
+        if used.count(i) > 1:
+            raise ValueError(
+                "The series, its index and exogenous columns must be different columns. "
+                f"Got {columns.names[i]!r} for two of them instead."
+            )
 
 
 def _checked(delimiter: str | None, decimal: str | None, missing: str) -> None:
@@ -125,11 +141,11 @@ def _bytes(source: Any, limit: int) -> bytes:
     return data
 
 
-def _ordered(series: pd.Series, columns: Columns) -> tuple[pd.Series, Columns]:
+def _ordered(table: pd.DataFrame, columns: Columns) -> tuple[pd.DataFrame, Columns]:
     """Oldest value first, if the file has it that way or the other way round."""
-    order = series.index
+    order = table.index
     if len(order) > 1 and order.is_monotonic_decreasing and order.is_unique:
-        return series[::-1], columns._replace(lines=list(columns.lines)[::-1])
+        return table[::-1], columns._replace(lines=list(columns.lines)[::-1])
     earlier = np.flatnonzero(np.asarray(order[1:] <= order[:-1]))
     if earlier.size:
         row = int(earlier[0]) + 1
@@ -137,17 +153,18 @@ def _ordered(series: pd.Series, columns: Columns) -> tuple[pd.Series, Columns]:
         raise ValueError(
             f"{columns.word} {columns.lines[row]}: {order[row]} {what}. Rows must be in the order of time, each once."
         )
-    return series, columns
+    return table, columns
 
 
-def _present(series: pd.Series, columns: Columns, missing: str) -> pd.Series:
-    absent = series.isna().to_numpy()
-    if absent.all():
-        raise ValueError(f"Column {series.name!r} holds no numbers.")
-    if missing == "error" and absent.any():
-        line = columns.lines[int(absent.argmax())]
+def _present(table: pd.DataFrame, columns: Columns, missing: str) -> pd.DataFrame:
+    absent = table.isna()
+    for name in table.columns[absent.all()]:
+        raise ValueError(f"Column {name!r} holds no numbers.")
+    rows = absent.any(axis=1).to_numpy()
+    if missing == "error" and rows.any():
+        row = int(rows.argmax())
         raise ValueError(
-            f"{columns.word} {line}, column {series.name!r}: there is no value. missing='drop' leaves such rows out, "
-            "missing='keep' keeps them as nan."
+            f"{columns.word} {columns.lines[row]}, column {table.columns[absent.iloc[row].argmax()]!r}: there is no "
+            "value. missing='drop' leaves such rows out, missing='keep' keeps them as nan."
         )
-    return series[~absent] if missing == "drop" else series
+    return table[~rows] if missing == "drop" else table

@@ -41,3 +41,19 @@ def usp(capsys):
         return status, out, err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def beside(series):
+    """Two exogenous columns (160, 2), the first of which tells most of the next value."""
+    rng = np.random.default_rng(1)
+    table = np.stack([np.r_[series.to_numpy()[1:], 20.0], rng.normal(size=160)], axis=1)
+    return pd.DataFrame(table.round(3), index=series.index, columns=["hint", "noise"])
+
+
+@pytest.fixture(scope="session")
+def wide(series, beside, tmp_path_factory):
+    """The series and what stands beside it as a file, the series in the middle."""
+    path = tmp_path_factory.mktemp("data") / "wide.csv"
+    beside[["noise"]].join(series).join(beside[["hint"]]).to_csv(path)
+    return path

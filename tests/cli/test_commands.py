@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 import typer
 
-from usp_sklearn import LevyPredictor, SlidingWindow, Stream, crps_score, sliding_window
+from usp_sklearn import LevyPredictor, SlidingWindow, Stream, crps_score, sliding_window, walk_forward
 from usp_sklearn.api.persistence import load
 from usp_sklearn.cli import options as o
 from usp_sklearn.cli.calendar import following
+from usp_sklearn.cli.console import Talk
 from usp_sklearn.cli.models import Model, made
 from usp_sklearn.cli.naive import naive
-from usp_sklearn.cli.passes import LEVELS
+from usp_sklearn.cli.passes import LEVELS, rows_of, walked
 
 LEVY = ("--model", "levy", "--width", "8", "--season", "none")
 
@@ -75,6 +76,77 @@ def test_backtest_keeps_what_update_predict_gives(usp, data, series, tmp_path):
     assert lines[1].split()[1] == f"{crps_score(y[split:], expected, quantiles=LEVELS):.4g}"
 
 
+# --------------------------------------------------------------------- exogenous columns and refits
+
+EXOG = (*LEVY, "--column", "load", "--exog", "hint,noise")
+
+
+def rows_beside(series, beside, **more):
+    table = np.c_[series, beside]
+    windows = SlidingWindow(width=8, season=None, **more).fit(table[:96])
+    return table, windows, *sliding_window(series.to_numpy(), width=8, season=None, exog=beside.to_numpy(), **more)
+
+
+def test_exogenous_columns_are_the_library_s(usp, wide, series, beside, tmp_path):
+    kept = tmp_path / "wide.usp"
+    status, out, err = usp("forecast", wide, *EXOG, "--levels", "0.1,0.5,0.9", "--save", kept)
+    assert status == 0 and "160 values of 'load' with 'hint', 'noise', 2024-01-01" in err
+    values, windows, X, y = rows_beside(series, beside)
+    assert windows.layout["n_exog"] == 2
+    stream = Stream(LevyPredictor(**windows.layout, random_state=0).fit(X, y), values, windows)
+    np.testing.assert_allclose(table(out).iloc[0, 1:], stream.law.ppf([0.1, 0.5, 0.9]), rtol=1e-11)
+    assert ["exogenous", "columns", "2"] in [line.split() for line in usp("info", kept)[1].splitlines()]
+    by_place = usp("forecast", wide, *LEVY, "--column", 2, "--exog", "3, -3", "--levels", "0.1,0.5,0.9", "-q")
+    assert by_place[0] == 0 and by_place[1] == out
+    assert usp("info", wide, "--column", "load", "--exog", "hint")[1].splitlines()[1].split() == ["exogenous", "hint"]
+
+
+def test_a_backtest_with_a_hint_is_better(usp, wide, series, beside, tmp_path):
+    outs = []
+    for words in (EXOG, (*LEVY, "--column", "load")):
+        status, text, _ = usp("backtest", wide, *words, "-o", tmp_path / "b.csv", "-q")
+        assert status == 0
+        outs.append((float(text.splitlines()[1].split()[1]), pd.read_csv(tmp_path / "b.csv", index_col=0)))
+    assert outs[0][0] < 0.6 * outs[1][0]
+    _, windows, X, y = rows_beside(series, beside)
+    split = 96 - 8
+    model = LevyPredictor(**windows.layout, random_state=0).fit(X[:split], y[:split])
+    expected = model.update_predict(X[split:], y[split:], quantiles=LEVELS)
+    np.testing.assert_allclose(outs[0][1]["q0.9"], expected[:, np.searchsorted(LEVELS, 0.9)], rtol=1e-10)
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_refits_are_those_of_walk_forward(usp, data, series, tmp_path, horizon):
+    out, more = tmp_path / "r.csv", {"horizon": horizon, "multi": horizon > 1}
+    status, _, err = usp("backtest", data, *LEVY, "--horizon", horizon, "--refit", 20, "-o", out)
+    assert status == 0 and "steps" in err
+    windows, X, y = rows(series, **more)
+    first = 96 - 8
+    starts = range(first, len(X), 20)
+    folds = [(np.arange(a - horizon + 1), np.arange(a, min(a + 20, len(X)))) for a in starts]
+    model = LevyPredictor(**windows.layout, random_state=0)
+    walk = walk_forward(model, X, y, cv=folds, quantiles=[0.1, 0.5, 0.9], refit="every fold")
+    found = pd.read_csv(out, index_col=0)
+    names = ["q0.1", "q0.5", "q0.9"]
+    expected = walk.forecasts.to_numpy().reshape(len(X) - first, horizon, 4)
+    np.testing.assert_allclose(found[names].to_numpy().reshape(-1, horizon, 3), expected[..., :3], rtol=1e-10)
+    np.testing.assert_allclose(found["outcome"].to_numpy().reshape(-1, horizon), expected[..., 3], rtol=1e-12)
+    # By hand: a fresh model on all that was known at the third refit.
+    a = starts[2]
+    fresh = LevyPredictor(**windows.layout, random_state=0).fit(X[: a - horizon + 1], y[: a - horizon + 1])
+    seen = fresh.update_predict(X[a - horizon + 1 : a + 20], y[a - horizon + 1 : a + 20], quantiles=[0.1, 0.5, 0.9])
+    by_hand = seen[horizon - 1 :].reshape(20, horizon, 3)
+    np.testing.assert_allclose(expected[40:60, :, :3], by_hand, rtol=1e-10)
+
+
+def test_a_record_of_refitted_models_is_of_the_last_steps(series):
+    model, talk = made(Model.levy, {"width": 8, "n_level": 5, "n_exog": 0}, 0), Talk(quiet=True)
+    split = rows_of(series.to_frame(), width=8, horizon=1, season="none", train=0.6)
+    run = walked(split, model, [0.5], talk, refit=25)
+    assert len(run.quantiles) == len(run.record) == 64 and run.record.index.equals(split.places)
+    assert run.seconds["fit"] > 0 and run.model.state_ is not None
+
+
 def test_naive_forecasts_by_brute_force():
     rng = np.random.default_rng(1)
     y = rng.normal(size=60).cumsum()
@@ -110,6 +182,9 @@ def test_naive_forecasts_never_look_ahead():
     (["forecast", "DATA", "-q", "--param", "tau=-3"], "'tau' parameter of JKOPredictor must be"),
     (["forecast", "DATA", "-q", "--width", "150"], "The series is too short: 160 values"),
     (["forecast", "DATA", "-q", "--missing", "keep"], "--missing must be 'error' or 'drop'"),
+    (["forecast", "DATA", "-q", "--exog", "heat"], "'exog' parameter must be one of the columns 'day', 'load'"),
+    (["forecast", "DATA", "-q", "--column", "load", "--exog", "load"], "must be different columns. Got 'load' for two"),
+    (["backtest", "DATA", "-q", "--refit", "0"], "usp backtest: Invalid value for '--refit'"),
     (["backtest", "DATA", "-q", "--train", "1.5"], "--train must be between 0 and 1"),
     (["backtest", "BAD"], "Line 3, column 'load': 'much' is not a number"),
     (["export", "BAD.usp", "out"], "BAD.usp"),

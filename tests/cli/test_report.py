@@ -161,7 +161,8 @@ def test_numbers_are_the_library_s(pages, series):
     split = 96 - 8 - 1
     q = model.fit(X[:split], target[:split]).update_predict(X[split:], target[split:], quantiles=LEVELS)
     losses = {"own": [], "other": []}
-    for i in range(len(X) - split):
+    # The first row ends before the newest outcome that was fitted on: its law would know too much.
+    for i in range(1, len(X) - split):
         t = split + i + 7
         naive = [y[t] + np.quantile(y[h : t + 1] - y[: t + 1 - h], LEVELS) for h in (1, 2)]
         losses["own"].append(crps_score(target[split + i : split + i + 1], q[i][None], LEVELS))

@@ -110,6 +110,87 @@ def test_stdin_goes_on_where_it_was(usp, series, expected, tmp_path, monkeypatch
         first += len(answers)
 
 
+# --------------------------------------------------------------------- exogenous values
+
+BESIDE = (*OPTIONS, "--exog", "hint,noise")
+
+
+@pytest.fixture(scope="module")
+def expected_beside(series, beside):
+    table = np.c_[series, beside]
+    windows = SlidingWindow(width=8, season=None).fit(table[:36])
+    X, target = sliding_window(table[:WARM], width=8, season=None)
+    stream = Stream(LevyPredictor(**windows.layout, random_state=0).fit(X, target), table[:WARM], windows)
+    levels = [float(level) for level in LEVELS]
+    return [stream.law.ppf(levels), *(stream.push(v[0], v[1:]).ppf(levels) for v in table[WARM:])]
+
+
+def lines_of(series, beside, start, stop, kind):
+    for (day, value), (hint, noise) in zip(series.items(), beside.to_numpy().tolist(), strict=True):
+        if not start <= (day - series.index[0]).days < stop:
+            continue
+        if kind == "json":
+            yield json.dumps({"noise": noise, "time": str(day.date()), "value": value, "hint": hint})
+        else:
+            yield f"{day.date()},{value!r},{hint!r},{noise!r}" if kind == "csv" else f"{value!r} {hint!r} {noise!r}"
+
+
+def test_exogenous_values_are_streamed_and_resumed(usp, series, beside, expected_beside, tmp_path):
+    source, folder = tmp_path / "in.csv", tmp_path / "kept"
+    command = ("stream", source, *BESIDE, "--warm-up", WARM, "--no-follow", "--checkpoint", folder)
+    first = 1
+    for start, stop, kind in ((0, 30, "csv"), (30, 70, "json"), (70, 100, "cells"), (100, 110, "csv")):
+        with source.open("a") as file:
+            file.write("day,load,hint,noise\n" * (not start))
+            file.writelines(f"{line}\n" for line in lines_of(series, beside, start, stop, kind))
+        status, out, _ = usp(*command)
+        assert status == 0
+        answers = read(out)
+        check(answers, expected_beside, first)
+        assert len(answers) == stop - start
+        first += len(answers)
+    for words in (OPTIONS, (*OPTIONS, "--exog", "hint")):
+        status, out, err = usp("stream", source, *words, "--no-follow", "--checkpoint", folder)
+        assert status == 2 and "--exog must name 2 exogenous columns, as many as there were before" in err
+
+
+def test_waiting_observations_keep_their_exogenous_values(usp, series, beside, tmp_path):
+    source, folder = tmp_path / "in.csv", tmp_path / "kept"
+    source.write_text("".join(f"{line}\n" for line in lines_of(series, beside, 0, 10, "csv")))
+    usp("stream", source, *BESIDE, "--warm-up", WARM, "--no-follow", "--checkpoint", folder)
+    assert json.loads((folder / "waiting.json").read_text())["values"][3] == [series.iloc[3], *beside.iloc[3]]
+    status, _, err = usp("stream", source, *OPTIONS, "--warm-up", WARM, "--no-follow", "--checkpoint", folder)
+    assert status == 2 and "--exog must name 2" in err
+
+
+def test_lines_that_lack_a_number_change_nothing(usp, series, beside, wide, tmp_path):
+    source = tmp_path / "in.txt"
+    bad = [
+        "20,1",
+        "2024-06-09,20,1,NA",
+        "1,2,3,4,5",
+        '{"value": 1, "hint": 2}',
+        '{"value": 1, "hint": 2, "noise": "x"}',
+    ]
+    source.write_text("\n".join([*bad, "20.5,20.7,0.1"]))
+    status, out, _ = usp("stream", source, *BESIDE, "--column", "load", "--history", wide, "--no-follow")
+    *errors, answer = read(out)
+    assert status == 0 and all("error" in e and e["n"] == 0 for e in errors) and len(errors) == 5
+    assert "3 numbers, the value and hint, noise" in errors[0]["error"] and '"noise" is not' in errors[3]["error"]
+    table = np.c_[series, beside]
+    windows = SlidingWindow(width=8, season=None).fit(table[:96])
+    X, target = sliding_window(table, width=8, season=None)
+    stream = Stream(LevyPredictor(**windows.layout, random_state=0).fit(X, target), table, windows)
+    np.testing.assert_allclose(
+        list(answer["quantiles"].values()), stream.push(20.5, [20.7, 0.1]).ppf([0.1, 0.5, 0.9]), rtol=1e-11
+    )
+
+
+def test_a_header_in_another_order_ends_it(usp, wide):
+    status, out, err = usp("stream", wide, *BESIDE, "--warm-up", WARM, "--no-follow")
+    assert status == 2 and out == "" and "must be the last ones and in this order: hint, noise" in err
+
+
 # --------------------------------------------------------------------- signals
 
 

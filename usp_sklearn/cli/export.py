@@ -46,7 +46,7 @@ def export(
         if not isinstance(stream, Stream):
             raise ValueError(f"{source} holds a {type(stream).__name__}, not a stream.")
     else:
-        rows = modelling.rows(reading.series(source, talk), o.SHARE)
+        rows = modelling.rows(reading.table(source, talk), o.SHARE)
         with talk.progress(f"fitting on {len(rows.X):,} rows"):
             stream = fitted_stream(rows, modelling.estimator(rows.windows))
     start = time.perf_counter()

@@ -34,17 +34,16 @@ def forecast(
     the first share of the series, --train, walks through the rest.
     """
     talk, wanted = Talk(quiet), o.levels_of(levels)
-    series = reading.series(data, talk)
-    rows = modelling.rows(series, train)
+    rows = modelling.rows(reading.table(data, talk), train)
     start, horizon = time.perf_counter(), modelling.horizon
     model = modelling.estimator(rows.windows)
     with talk.progress(f"fitting {type(model).__name__} on {len(rows.X):,} rows"):
         stream = fitted_stream(rows, model)
     law = stream.law
-    places = following(series.index, horizon)
+    places = following(rows.series.index, horizon)
     table = ahead(places, law.ppf(wanted).reshape(horizon, -1), wanted)
     deliver(table, out)
-    talk.say(f"fitted in {time.perf_counter() - start:.1f} s; {horizon} after {shown(series.index[-1])}")
+    talk.say(f"fitted in {time.perf_counter() - start:.1f} s; {horizon} after {shown(rows.series.index[-1])}")
     if out is not None:
         talk.say(f"written: {out}")
     if keep is not None:

@@ -39,7 +39,7 @@ def info(
     elif source.suffix.lower() == ".usp":
         facts = _model(load(source))
     else:
-        facts = _data(reading.series(source, Talk(quiet=True)))
+        facts = _data(reading.table(source, Talk(quiet=True)))
     if as_json:
         print(json.dumps(facts))
         return
@@ -64,11 +64,13 @@ def _environment() -> dict[str, Any]:
     return facts
 
 
-def _data(series: pd.Series) -> dict[str, Any]:
+def _data(table: pd.DataFrame) -> dict[str, Any]:
+    series = table.iloc[:, 0]
     values = series.to_numpy(np.float64)
     index = series.index
     facts: dict[str, Any] = {
         "series": str(series.name),
+        "exogenous": ", ".join(map(str, table.columns[1:])) or "none",
         "values": len(series),
         "from": shown(index[0]),
         "to": shown(index[-1]),

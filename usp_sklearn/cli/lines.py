@@ -4,7 +4,7 @@ import json
 import os
 import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +17,11 @@ PATIENCE = 0.2
 
 
 class Observation(NamedTuple):
-    """A value and its time, as it was written; None for none."""
+    """A value and its time, as it was written, None for none; exogenous values."""
 
     time: str | None
     value: float
+    exog: tuple[float, ...] = ()
 
 
 class Wake:
@@ -84,48 +85,75 @@ def _block(descriptor: int, source: Path | None, follow: bool, wake: Wake) -> by
     return None
 
 
-def observation(line: str, decimal: str | None = None) -> Observation | None:
+def observation(line: str, decimal: str | None = None, exog: Sequence[str] = ()) -> Observation | None:
     """What a line says; None for a blank line, a comment or a header.
 
     A number; a time and a number between a comma, semicolon, tab or blank (of several cells the first and the last
-    count); or a JSON object with "value" and, if it has one, "time".
+    count); or a JSON object with "value" and, if it has one, "time". Where there are exogenous values they come after
+    the number, and no other cells do; an object has them by the names ``exog``.
 
     Raises
     ------
     ValueError
-        If the line says no number.
+        If the line says no number, or not all of them.
 
     >>> observation("2024-01-01 10:00,1.5")
-    Observation(time='2024-01-01 10:00', value=1.5)
+    Observation(time='2024-01-01 10:00', value=1.5, exog=())
     >>> observation('{"value": 2, "time": "noon"}').value, observation("time,value")
     (2.0, None)
+    >>> observation("noon;2;21.5", exog=["heat"])
+    Observation(time='noon', value=2.0, exog=(21.5,))
+    >>> observation('{"heat": 21.5, "value": 2}', exog=["heat"]).exog
+    (21.5,)
     """
-    text = line.strip().lstrip("\ufeff")
+    text = _stripped(line)
     if not text or text.startswith("#"):
         return None
     if text.startswith("{"):
-        return _object(text)
-    cells = [text]
-    for delimiter in (";", "\t", ",", " "):
-        if delimiter in text and delimiter != decimal:
-            cells = [cell.strip().strip('"') for cell in text.split(delimiter)]
-            break
-    time = cells[0] if len(cells) > 1 else None
-    if is_missing(cells[-1]):
+        return _object(text, exog)
+    cells, wanted = _cells(text, decimal), 1 + len(exog)
+    if not exog and is_missing(cells[-1]):
         raise ValueError("there is no value")
     if not any(c.isdigit() for c in text):
         return None
-    return Observation(time, float(numbers(cells[-1:], decimal or ".")[0]))
+    if exog and len(cells) not in (wanted, 1 + wanted):
+        raise ValueError(f"there must be {wanted} numbers, the value and {', '.join(exog)}")
+    if any(map(is_missing, cells[-wanted:])):
+        raise ValueError("a value is missing")
+    value, *others = map(float, numbers(cells[-wanted:], decimal or "."))
+    return Observation(cells[0] if len(cells) > wanted else None, value, tuple(others))
 
 
-def _object(text: str) -> Observation:
+def misplaced(line: str, decimal: str | None, exog: Sequence[str]) -> bool:
+    """Whether a header names the exogenous columns in other places than :func:`observation` takes them from.
+
+    >>> misplaced("day,heat,load", None, ["heat"]), misplaced("day,load,heat", None, ["heat"])
+    (True, False)
+    """
+    cells = _cells(_stripped(line), decimal)
+    return set(exog) <= set(cells) and cells[len(cells) - len(exog) :] != list(exog)
+
+
+def _stripped(line: str) -> str:
+    return line.strip().lstrip("\ufeff")
+
+
+def _cells(text: str, decimal: str | None) -> list[str]:
+    for delimiter in (";", "\t", ",", " "):
+        if delimiter in text and delimiter != decimal:
+            return [cell.strip().strip('"') for cell in text.split(delimiter)]
+    return [text]
+
+
+def _object(text: str, exog: Sequence[str]) -> Observation:
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError("it is not valid JSON") from None
-    value, time = said.get("value"), said.get("time")
-    # A whole number may be beyond the largest float.
-    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= FLOAT_MAX
-    if not number:
-        raise ValueError('"value" is not a number')
-    return Observation(None if time is None else str(time), float(value))
+    for name in ("value", *exog):
+        value = said.get(name)
+        # A whole number may be beyond the largest float.
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= FLOAT_MAX:
+            raise ValueError(f'"{name}" is not a number')
+    time = said.get("time")
+    return Observation(None if time is None else str(time), float(said["value"]), tuple(float(said[n]) for n in exog))

@@ -43,6 +43,7 @@ class Reading:
     """How a file is read."""
 
     column: Annotated[str | None, _option("Name or position of the series.", _READING)] = None
+    exog: Annotated[str | None, _option("Exogenous columns, between commas.", _READING)] = None
     index: Annotated[str | None, _option("Name or position of its times, or 'none'.", _READING)] = None
     delimiter: Annotated[str | None, _option("Character between cells.", _READING)] = None
     decimal: Annotated[str | None, _option("Decimal mark, '.' or ','.", _READING)] = None
@@ -51,15 +52,21 @@ class Reading:
     encoding: Annotated[str | None, _option("Of the text.", _READING)] = None
     missing: Annotated[str, _option("Missing values: 'error', or 'drop' such rows.", _READING)] = "error"
 
-    def series(self, data: Path, talk: Talk) -> pd.Series:
-        """The series in a file; what was read is said."""
+    @property
+    def others(self) -> list[str]:
+        """Exogenous columns, as they were said."""
+        return [] if self.exog is None else [word.strip() for word in self.exog.split(",")]
+
+    def table(self, data: Path, talk: Talk) -> pd.DataFrame:
+        """The series in a file and its exogenous columns (n, 1 + E); what was read is said."""
         if self.missing not in ("error", "drop"):
             raise ValueError(f"--missing must be 'error' or 'drop'. Got {self.missing!r} instead.")
-        given = vars(self) | {"column": _place(self.column), "index": _place(self.index)}
-        series = read_series(data, **given)
-        span = f"{shown(series.index[0])} to {shown(series.index[-1])}"
-        talk.say(f"{data.name}: {len(series):,} values of {str(series.name)!r}, {span}")
-        return series
+        places = {"column": _place(self.column), "index": _place(self.index), "exog": list(map(_place, self.others))}
+        table = pd.DataFrame(read_series(data, **(vars(self) | places)))
+        span = f"{shown(table.index[0])} to {shown(table.index[-1])}"
+        beside = f" with {', '.join(map(repr, table.columns[1:]))}" if len(table.columns) > 1 else ""
+        talk.say(f"{data.name}: {len(table):,} values of {str(table.columns[0])!r}{beside}, {span}")
+        return table
 
 
 @dataclass
@@ -73,9 +80,9 @@ class Modelling:
     season: Annotated[str, _option("Samples per cycle, 'auto' or 'none'.", _MODEL)] = "auto"
     seed: Annotated[int, _option("Of the nets' first weights.", _MODEL, min=0)] = 0
 
-    def rows(self, series: pd.Series, train: float) -> Rows:
-        """Rows of a series, of which the first share is to fit on."""
-        return rows_of(series, width=self.width, horizon=self.horizon, season=self.season, train=train)
+    def rows(self, table: pd.DataFrame, train: float) -> Rows:
+        """Rows of a series and its exogenous columns, of which the first share is to fit on."""
+        return rows_of(table, width=self.width, horizon=self.horizon, season=self.season, train=train)
 
     def estimator(self, windows: SlidingWindow) -> BasePredictor:
         """An unfitted predictor for the rows of fitted windows."""

@@ -1,6 +1,7 @@
 """A stream that can be left and taken up again: its model, how much of the input it has seen, its folder."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ class Session:
     ----------
     modelling : how a model is made, where there is none yet
     levels : quantile levels of its laws
-    warm_up : values that are waited for before a model is fitted on them
+    warm_up : observations that are waited for before a model is fitted on them
+    exog : names of exogenous columns
     folder : of the checkpoints, or None
 
     Attributes
@@ -34,10 +36,13 @@ class Session:
     seen : observations of the input that were learned, or wait
     """
 
-    def __init__(self, modelling: Modelling, levels: list[float], warm_up: int, folder: Path | None) -> None:
+    def __init__(
+        self, modelling: Modelling, levels: list[float], warm_up: int, folder: Path | None, exog: Sequence[str] = ()
+    ) -> None:
         self.modelling, self.levels, self.warm_up, self.folder = modelling, levels, warm_up, folder
+        self.names = ["value", *exog]
         self.stream: Stream | None = None
-        self.waiting: list[float] = []
+        self.waiting: list[list[float]] = []
         self._base = 0
 
     @property
@@ -60,14 +65,18 @@ class Session:
             self._ready()
             return True
         note = self._note(WAITING)
-        self.waiting = [] if note is None else [float(v) for v in note["values"]]
+        self.waiting = [] if note is None else [np.atleast_1d(row).astype(float).tolist() for row in note["values"]]
+        self._suits({len(row) - 1 for row in self.waiting})
         return note is not None
 
-    def fit(self, series: pd.Series, base: int | None = None) -> None:
-        """Fit a model on a series; ``base`` of its values are not of the input (default: none of them is)."""
-        rows = self.modelling.rows(series, SHARE)
+    def fit(self, table: pd.DataFrame, base: int | None = None) -> None:
+        """Fit a model on a series and its exogenous columns (n, 1 + E).
+
+        ``base`` of the values are not of the input (default: none of them is).
+        """
+        rows = self.modelling.rows(table, SHARE)
         stream = fitted_stream(rows, self.modelling.estimator(rows.windows))
-        self._begin(stream, len(series) if base is None else base)
+        self._begin(stream, len(table) if base is None else base)
 
     def take(self, path: Path) -> None:
         """Go on with a stream that was saved."""
@@ -85,22 +94,31 @@ class Session:
     def _ready(self) -> None:
         """Compile what a push needs before the first one."""
         assert self.stream is not None
+        self._suits({self.stream.buffer.layout["n_exog"]})
         self.stream.law.ppf(self.levels)
+
+    def _suits(self, found: set[int]) -> None:
+        """The exogenous columns that were named are as many as what is gone on with has."""
+        if found - {len(self.names) - 1}:
+            raise ValueError(
+                f"--exog must name {max(found)} exogenous columns, as many as there were before. "
+                f"Got {self.names[1:]} instead."
+            )
 
     # ------------------------------------------------------------------ steps
 
-    def push(self, value: float) -> Any:
+    def push(self, value: float, exog: Sequence[float] = ()) -> Any:
         """Learn a value; quantiles (q,) or (H, q) of what comes next, or None while values are waited for."""
         if self.stream is not None:
-            return self.stream.push(value).ppf(self.levels)
-        self.waiting.append(value)
+            return self.stream.push(value, exog).ppf(self.levels)
+        self.waiting.append([value, *exog])
         return self.overdue()
 
     def overdue(self) -> Any:
         """Fit once enough values wait, and give the quantiles that are due then; None before."""
         if self.stream is not None or len(self.waiting) < self.warm_up:
             return None
-        self.fit(pd.Series(np.asarray(self.waiting), name="value"), base=0)
+        self.fit(pd.DataFrame(self.waiting, columns=self.names, dtype=np.float64), base=0)
         assert self.stream is not None
         return self.stream.law.ppf(self.levels)
 
@@ -111,7 +129,7 @@ class Session:
         if self.stream is not None:
             checkpoint(self.stream, self.folder)
         elif self.waiting:
-            self._write(WAITING, {"values": list(self.waiting)})
+            self._write(WAITING, {"values": self.waiting})
 
     # ------------------------------------------------------------------ notes
 

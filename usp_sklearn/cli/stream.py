@@ -14,7 +14,7 @@ import typer
 
 from . import options as o
 from .console import Talk
-from .lines import Observation, Wake, lines, observation
+from .lines import Observation, Wake, lines, misplaced, observation
 from .session import Session, least
 
 GRACE = 3.0
@@ -40,8 +40,9 @@ def stream(
 ) -> int:
     """Learn observations one by one and print, for each, a JSON line with quantiles of what comes next.
 
-    A line of input is a number, a time and a number, or a JSON object with "value" and "time". Lines that say no number
-    give a line with "error" and change nothing.
+    A line of input is a number, a time and a number, or a JSON object with "value" and "time". Exogenous values
+    (--exog) follow the number, or are in the object by name. Lines that don't say all numbers give a line with "error"
+    and change nothing.
 
     With --checkpoint the same command goes on where it was: a file is read from the next observation on, stdin is
     taken to begin there. SIGTERM and the end of the input leave a checkpoint behind.
@@ -51,7 +52,7 @@ def stream(
         raise ValueError("--history and --from exclude each other.")
     if history is None and start is None and warm_up < least(modelling):
         raise ValueError(f"--warm-up must be at least {least(modelling)} here. Got {warm_up} instead.")
-    session = Session(modelling, o.levels_of(levels), warm_up, checkpoint)
+    session = Session(modelling, o.levels_of(levels), warm_up, checkpoint, reading.others)
     sink = None
     if telemetry is not None:
         from ..io.telemetry import JsonLines
@@ -63,35 +64,40 @@ def stream(
             talk.say(f"resumed after observation {session.seen:,}")
             # Whoever ended the last run did it between the last value waited for and its answer.
             if (quantiles := session.overdue()) is not None:
-                _print(_answer(session, Observation(None, session.waiting[-1]), quantiles))
+                _print(_answer(session, Observation(None, session.waiting[-1][0]), quantiles))
         elif start is not None:
             session.take(start)
         elif history is not None:
-            series = reading.series(history, talk)
+            table = reading.table(history, talk)
             with talk.progress("fitting"):
-                session.fit(series)
-        _run(session, lines(source, follow, wake), session.seen if source else 0, reading.decimal, every, sink)
+                session.fit(table)
+        _run(session, lines(source, follow, wake), session.seen if source else 0, reading, every, sink)
 
     return _guarded(work, session)
 
 
-def _run(session: Session, source: Any, skip: int, decimal: str | None, every: float, sink: Any) -> None:
+def _run(session: Session, source: Any, skip: int, reading: o.Reading, every: float, sink: Any) -> None:
     """Push observations, the first ``skip`` of them having been learned before."""
     saved, last = session.seen, time.monotonic()
     try:
         for line in source:
             try:
-                said = observation(line, decimal)
+                said = observation(line, reading.decimal, reading.others)
             except ValueError as error:
                 if not skip:
                     _print({"n": session.seen, "error": f"{line.strip()[:80]!r}: {error}"})
                 continue
             if said is None:
+                if misplaced(line, reading.decimal, reading.others):
+                    raise ValueError(
+                        f"The exogenous columns must be the last ones and in this order: {', '.join(reading.others)}. "
+                        f"Got the header {line.strip()[:80]!r} instead."
+                    )
                 continue
             if skip:
                 skip -= 1
                 continue
-            quantiles = session.push(said.value)
+            quantiles = session.push(said.value, said.exog)
             _print(_answer(session, said, quantiles))
             if sink is not None and session.stream is not None:
                 sink.write(session.stream.telemetry_)

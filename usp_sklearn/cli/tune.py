@@ -41,7 +41,7 @@ def tune(
     from ..api.tuning import tune as search
 
     talk = Talk(quiet)
-    rows = modelling.rows(reading.series(data, talk), o.SHARE)
+    rows = modelling.rows(reading.table(data, talk), o.SHARE)
     estimator = modelling.estimator(rows.windows)
     shown = talk.console.is_terminal and not quiet
     found = search(
@@ -55,7 +55,7 @@ def tune(
         talk.say(f"written: {out}")
     if keep is not None:
         modelling.width = int(best.pop("width", modelling.width))
-        rows = modelling.rows(rows.series, o.SHARE)
+        rows = modelling.rows(rows.table, o.SHARE)
         save(fitted_stream(rows, modelling.estimator(rows.windows).set_params(**best)), keep)
         talk.say(f"written: {keep}")
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from tests.cli.test_commands import LEVY, rows
+from tests.cli.test_commands import EXOG, LEVY, rows, rows_beside
 from usp_sklearn import LevyPredictor, Stream
 from usp_sklearn.api.persistence import load
 
@@ -51,3 +51,24 @@ def test_tune_finds_what_the_library_finds_and_goes_on(usp, data, series, tmp_pa
     assert len(pd.read_csv(out)) == 4
     best = Stream(model.set_params(**expected.best_params_).fit(X, y), series.to_numpy(), windows)
     np.testing.assert_array_equal(load(kept).law.ppf([0.1, 0.9]), best.law.ppf([0.1, 0.9]))
+
+
+def test_exogenous_columns_are_tuned_and_exported_too(usp, wide, series, beside, tmp_path):
+    from usp_sklearn.api.tuning import tune
+    from usp_sklearn.export import load_model
+
+    kept = tmp_path / "best.usp"
+    words = ("--space", "tau=0.5,1", "--folds", 2, "--trials", 2, "-q", "--save", kept)
+    status, text, _ = usp("tune", wide, *EXOG, *words)
+    assert status == 0
+    values, windows, X, y = rows_beside(series, beside)
+    model = LevyPredictor(**windows.layout, random_state=0)
+    expected = tune(model, X, y, space={"tau": [0.5, 1]}, n_trials=2, cv=2)
+    assert json.loads(text) == {"score": expected.best_score_, "params": expected.best_params_}
+    best = Stream(model.set_params(**expected.best_params_).fit(X, y), values, windows)
+    np.testing.assert_array_equal(load(kept).law.ppf([0.1, 0.9]), best.law.ppf([0.1, 0.9]))
+    assert usp("export", wide, tmp_path / "out", *EXOG, "--format", "stablehlo", "--levels", "0.1,0.9")[0] == 0
+    artefact = load_model(tmp_path / "out")
+    stream = Stream(LevyPredictor(**windows.layout, random_state=0).fit(X, y), values, windows)
+    found = artefact.step(artefact.state, [21.0, 20.5, 0.3])["quantiles"].ravel()
+    np.testing.assert_allclose(found, stream.push(21.0, [20.5, 0.3]).ppf([0.1, 0.9]), rtol=1e-9)

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import estimator_checks as theirs
 
 from tests.api.checks import estimator_checks
 from usp_sklearn import load, save
@@ -194,6 +195,11 @@ def test_bad_parameters_are_a_clear_error(model):
 @estimator_checks(JKOAggregator(quantiles=[0.5]))
 def test_sklearn_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("name", ["check_param_validation", "check_dataframe_column_names_consistency"])
+def test_sklearn_checks_outside_the_list(name):
+    getattr(theirs, name)("JKOAggregator", JKOAggregator(quantiles=[0.5]))
 
 
 def two_storeys(experts, names=("bias", "narrow", "late"), levels=LEVELS):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import _CACHE
-from usp_sklearn import LevyPredictor, SlidingWindow, Stream, sliding_window
+from usp_sklearn import LevyPredictor, SlidingWindow, Stream, load, sliding_window
 from usp_sklearn.cli.lines import Observation, Wake, lines, observation
 
 LEVELS = ["0.1", "0.5", "0.9"]
@@ -184,6 +184,19 @@ def test_lines_that_lack_a_number_change_nothing(usp, series, beside, wide, tmp_
     np.testing.assert_allclose(
         list(answer["quantiles"].values()), stream.push(20.5, [20.7, 0.1]).ppf([0.1, 0.5, 0.9]), rtol=1e-11
     )
+
+
+def test_a_saved_stream_asks_for_the_exogenous_values_it_had(usp, wide, tmp_path):
+    source, kept = tmp_path / "in.txt", tmp_path / "wide.usp"
+    words = ("--model", "levy", "--width", "8", "--season", "none", "--column", "load", "--exog", "hint,noise")
+    assert usp("forecast", wide, *words, "--save", kept, "-q")[0] == 0
+    source.write_text('{"value": 20.5, "noise": 0.1, "hint": 20.7}\n')
+    status, out, _ = usp("stream", source, *BESIDE, "--from", kept, "--no-follow")
+    expected = load(kept).push(20.5, [20.7, 0.1]).ppf([0.1, 0.5, 0.9])
+    assert status == 0
+    np.testing.assert_allclose(list(read(out)[0]["quantiles"].values()), expected, rtol=1e-11)
+    status, _, err = usp("stream", source, *OPTIONS, "--from", kept, "--no-follow")
+    assert status == 2 and "--exog must name 2" in err
 
 
 def test_a_header_in_another_order_ends_it(usp, wide):

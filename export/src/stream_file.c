@@ -6,6 +6,8 @@
 **     48  u64 N; u64 count; u64 lengths of the five parts of a law
 **    104  N doubles: the state; then, if count > 0, the newest law, part after part
 **         SHA-256 of everything before
+**
+** Snapshots that were written in Python are opened as well: see snapshot.c.
 */
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 #include "bytes.h"
 #include "error.h"
 #include "file.h"
+#include "snapshot.h"
 #include "stream.h"
 
 #define MAGIC "USPSTRM1"
@@ -67,6 +70,13 @@ static usp_status check(const usp_model *model, const uint8_t *bytes, size_t siz
   return USP_OK;
 }
 
+static void take(usp_stream *stream, const uint8_t *bytes) {
+  const uspi_manifest *m = &stream->model->manifest;
+  stream->count = uspi_get(bytes + 56, 8);
+  uspi_get_doubles(bytes + HEADER, stream->state, m->n_state);
+  if (stream->count) uspi_get_doubles(bytes + HEADER + 8 * m->n_state, stream->law, m->law);
+}
+
 usp_status usp_stream_load(const usp_model *model, const char *path, usp_stream **stream) {
   uint8_t *bytes;
   size_t size;
@@ -80,15 +90,16 @@ usp_status usp_stream_load(const usp_model *model, const char *path, usp_stream 
   const uspi_manifest *m = &model->manifest;
   /* A file of another model may be longer; it is named as such, up to a bound. */
   status = uspi_file_read(path, file_size(m, 1) + ((size_t)1 << 26), &bytes, &size);
-  if (!status) status = check(model, bytes, size);
-  if (!status) {
-    made->count = uspi_get(bytes + 56, 8);
-    uspi_get_doubles(bytes + HEADER, made->state, m->n_state);
-    if (made->count) uspi_get_doubles(bytes + HEADER + 8 * m->n_state, made->law, m->law);
-    *stream = made;
-  } else {
-    usp_stream_free(made);
+  if (!status && uspi_snapshot_begins(bytes, size)) {
+    status = uspi_snapshot_read(model, bytes, size, made->state);
+  } else if (!status) {
+    status = check(model, bytes, size);
+    if (!status) take(made, bytes);
   }
   free(bytes);
+  if (status)
+    usp_stream_free(made);
+  else
+    *stream = made;
   return status;
 }

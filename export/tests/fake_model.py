@@ -15,6 +15,14 @@ from typing import Any
 STATE = struct.pack("<4d", 10.0, 4.0, 0.0, 0.0)
 LEVELS = [0.005, 0.25, 0.5, 0.75, 0.995]
 HORIZONS = [1, 2]
+STEP = hashlib.sha256(b"the step of the hand-written model").hexdigest()
+HANDOVER = [
+    {"name": "engine/state/level", "dtype": "F64", "size": 1, "used": 1, "at": 0},
+    {"name": "buffer/ring", "dtype": "F32", "size": 4, "used": 1, "at": 1},
+    {"name": "engine/state/count", "dtype": "I32", "size": 1, "used": 1, "at": 2},
+    {"name": "engine/state/more", "dtype": "F64", "size": 1, "used": 1, "at": 3},
+]
+"""Where the arrays of a snapshot stand in the state."""
 
 
 def entry(data: bytes) -> dict[str, Any]:
@@ -52,7 +60,33 @@ def manifest(files: dict[str, bytes], library: str = "libusp_fake.so") -> dict[s
         "files": {name: entry(data) for name, data in files.items()},
         "native": {"library": library, "batches": [1, 4]},
         "golden": {"predict": {"rows": [[0.1, -2.5e-3, 1e22]]}, "step": {}},
+        "snapshot": {"schema": 1, "step": STEP, "arrays": HANDOVER},
     }
+
+
+def snapshot(arrays: dict[str, tuple[str, list[int], bytes]], metadata: dict[str, str], digest: str = "") -> bytes:
+    """A file as Stream.checkpoint writes it: arrays by name as dtype, shape and bytes; the digest that fits if "" ."""
+    at, header, data = 0, {}, b""
+    for name, (dtype, shape, values) in arrays.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(values)]}
+        at, data = at + len(values), data + values
+    text = json.dumps({"__metadata__": metadata | {"sha256": "0" * 64}} | header, separators=(",", ":")).encode()
+    made = struct.pack("<Q", len(text)) + text + data
+    digest = digest or hashlib.sha256(made).hexdigest()
+    return made.replace(b'"sha256":"' + b"0" * 64, b'"sha256":"' + digest.encode(), 1)
+
+
+def good_snapshot() -> tuple[dict[str, tuple[str, list[int], bytes]], dict[str, str]]:
+    """Arrays and metadata of a stream of the model at level 11, deviation 6, after one value, exogenous value 0.5."""
+    arrays = {
+        "buffer/ring": ("F32", [2, 2], struct.pack("<4f", 6.0, 1.0, 6.0, 1.0)),
+        "engine/state/level": ("F64", [], struct.pack("<d", 11.0)),
+        "engine/state/count": ("I32", [1], struct.pack("<i", 1)),
+        "engine/state/more": ("F64", [1], struct.pack("<d", 0.5)),
+        "settings/tau": ("F64", [], struct.pack("<d", 1.0)),
+    }
+    content = {"stream": {"_real": {"list": [True, True]}}, "step": STEP}
+    return arrays, {"kind": "usp-snapshot", "schema": "1", "versions": "{}", "content": json.dumps(content)}
 
 
 def header(path: Path) -> None:
@@ -66,10 +100,11 @@ def header(path: Path) -> None:
 
 
 def folder(library: Path, path: Path) -> None:
-    """A whole model."""
+    """A whole model, and a snapshot of a stream of it."""
     path.mkdir(parents=True, exist_ok=True)
     shutil.copy(library, path / "libusp_fake.so")
     (path / "state.bin").write_bytes(STATE)
+    (path / "snapshot").write_bytes(snapshot(*good_snapshot()))
     files = {"libusp_fake.so": library.read_bytes(), "state.bin": STATE}
     (path / "manifest.json").write_text(json.dumps(manifest(files)))
 

@@ -131,6 +131,66 @@ static void fuzz_listed(const char *scratch, const file *f, size_t every) {
   save(f, f->bytes, f->length);
 }
 
+/* Every truncation and every flipped bit of a stream's file; where the version stands, another status. */
+static void fuzz_every_bit(const usp_model *model, const file *f, const char *words, size_t version) {
+  usp_stream *stream;
+  for (size_t length = 0; length < f->length; length++) {
+    save(f, f->bytes, length);
+    FAILS(USP_CORRUPT, words, usp_stream_load(model, f->path, &stream));
+  }
+  for (size_t bit = 0; bit < 8 * f->length; bit++) {
+    int newer = version && bit / 8 >= version && bit / 8 < version + 4;
+    f->bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+    save(f, f->bytes, f->length);
+    FAILS(newer ? USP_VERSION : USP_CORRUPT, words, usp_stream_load(model, f->path, &stream));
+    CHECK(!stream);
+    f->bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+  }
+  save(f, f->bytes, f->length);
+}
+
+/* A snapshot of Python's: bits, then edits of its text with a digest that fits. */
+static void fuzz_snapshot(const char *folder, const char *scratch, size_t many) {
+  static const char tokens[] = "[]{},:\"\\0123456789.eE+-truefalsnFIUBO \x80";
+  usp_model *model;
+  usp_stream *stream;
+  double y[2] = {1, 2};
+  size_t loaded = 0;
+  OK(usp_model_load(scratch, NULL, &model));
+  file f = copy(folder, scratch, "snapshot");
+  OK(usp_stream_load(model, f.path, &stream));
+  usp_stream_free(stream);
+  fuzz_every_bit(model, &f, "", 0);
+  for (size_t i = 0; i < many; i++) {
+    unsigned char *bytes = malloc(f.length), digest[32];
+    memcpy(bytes, f.bytes, f.length);
+    for (size_t e = 0; e <= below(3); e++) {
+      size_t at = below(below(8) ? f.length : 8);
+      if (below(2)) bytes[at] = (unsigned char)tokens[below(sizeof tokens - 1)];
+      else bytes[at] ^= (unsigned char)(1u << below(8));
+    }
+    unsigned char *place = NULL;
+    for (size_t at = 0; at + 75 < f.length && !place; at++)
+      if (!memcmp(bytes + at, "\"sha256\":\"", 10)) place = bytes + at + 10;
+    if (place) {
+      memset(place, '0', 64);
+      uspi_sha256_of(bytes, f.length, digest);
+      for (size_t d = 0; d < 64; d++)
+        place[d] = (unsigned char)"0123456789abcdef"[d % 2 ? digest[d / 2] & 15 : digest[d / 2] >> 4];
+    }
+    save(&f, bytes, f.length);
+    if (usp_stream_load(model, f.path, &stream) == USP_OK) {
+      loaded++;
+      usp_stream_push(stream, y, 2, NULL, 0, NULL);
+    }
+    usp_stream_free(stream);
+    free(bytes);
+  }
+  printf("%zu of %zu edited snapshots load\n", loaded, many);
+  usp_model_free(model);
+  free(f.bytes);
+}
+
 static void fuzz_stream(const char *scratch, size_t many) {
   usp_model *model;
   usp_stream *stream;
@@ -143,18 +203,7 @@ static void fuzz_stream(const char *scratch, size_t many) {
   OK(usp_stream_save(stream, path));
   usp_stream_free(stream);
   file f = read_file(scratch, "stream");
-  for (size_t length = 0; length < f.length; length++) {
-    save(&f, f.bytes, length);
-    FAILS(USP_CORRUPT, "stream", usp_stream_load(model, path, &stream));
-  }
-  for (size_t bit = 0; bit < 8 * f.length; bit++) {
-    int version = bit >= 64 && bit < 96;
-    f.bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
-    save(&f, f.bytes, f.length);
-    FAILS(version ? USP_VERSION : USP_CORRUPT, "stream", usp_stream_load(model, path, &stream));
-    CHECK(!stream);
-    f.bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
-  }
+  fuzz_every_bit(model, &f, "stream", 8);
   for (size_t i = 0; i < many; i++) { /* with a digest that fits: what follows must look at the content */
     unsigned char *bytes = malloc(f.length + 64);
     size_t length = below(4) ? f.length : 32 + below(f.length + 32);
@@ -183,6 +232,7 @@ int main(int argc, char **argv) {
   fuzz_listed(argv[2], &state, 1);
   fuzz_listed(argv[2], &library, library.length / 16 + 1);
   fuzz_stream(argv[2], many);
+  fuzz_snapshot(argv[1], argv[2], many);
   free(library.bytes);
   free(state.bytes);
   free(manifest.bytes);

@@ -184,6 +184,73 @@ def stream_cases(plain, tmp_path):
     return lines
 
 
+def snapshot_cases(plain, tmp_path):
+    """Lines of test_cases for snapshots as Python writes them, made here by struct and json."""
+    lines = []
+
+    def case(status, words, digest="", folder=plain / "model", **changes):
+        """``changes``: of arrays (by a function), and of the metadata's texts, None for taken away."""
+        arrays, metadata = fake_model.good_snapshot()
+        changes.pop("arrays", lambda a: a)(arrays)
+        metadata = {k: v for k, v in (metadata | changes).items() if v is not None}
+        path = tmp_path / f"snapshot{len(lines)}"
+        path.write_bytes(fake_model.snapshot(arrays, metadata, digest))
+        lines.append(f"stream\t{folder}\t{path}\t{STATUS[status]}\t{words}")
+
+    def content(**changes):
+        whole = json.loads(fake_model.good_snapshot()[1]["content"]) | changes
+        return json.dumps({k: v for k, v in whole.items() if v is not None})
+
+    def array(name, *entry):
+        return lambda arrays: arrays.update({name: entry}) if entry else arrays.pop(name)
+
+    def real(*values):
+        return content(stream={"_real": {"list": list(values)}})
+
+    case("OK", "")
+    case("OK", "", arrays=array("anything/else", "F8_E4M3", [3], b"abc"))
+    case("CORRUPT", "SHA-256", digest="0" * 64)
+    case("CORRUPT", "no digest", digest="A" * 64)
+    case("CORRUPT", "not that of a stream", kind="usp-model")
+    case("CORRUPT", "not that of a stream", kind=None)
+    case("CORRUPT", "not that of a stream", content=None)
+    case("VERSION", "schema 2", schema="2")
+    for text in ("", "{", "[" * 100, '{"stream": 1, "stream": 2}', "\udcff"):
+        case("CORRUPT", "not valid JSON", content=text)
+    case("WRONG_MODEL", "not that of a stream", content=content(stream=None))
+    case("WRONG_MODEL", "not that of a stream", content="[]")
+    case("VERSION", "earlier version", content=content(step=None))
+    case("WRONG_MODEL", "another model", content=content(step="0" * 64))
+    case("CORRUPT", "which of its values", content=content(stream={"_real": [True]}))
+    case("UNSUPPORTED", "values were missing", content=real(True, False))
+    case("UNSUPPORTED", "values were missing", content=real(1))
+    case("CORRUPT", "'engine/state/level'", arrays=array("engine/state/level"))
+    case("CORRUPT", "as 1 numbers of type F64", arrays=array("engine/state/level", "F32", [1], bytes(4)))
+    case("CORRUPT", "as 1 numbers of type F64", arrays=array("engine/state/level", "F64", [2], bytes(16)))
+    case("CORRUPT", "as 4 numbers of type F32", arrays=array("buffer/ring", "F32", [1], bytes(4)))
+
+    def model(change):
+        """The model with another "snapshot" in its manifest."""
+        folder = tmp_path / f"of_snapshot{len(lines)}"
+        files = {name: (plain / "model" / name).read_bytes() for name in ("libusp_fake.so", "state.bin")}
+        manifest = fake_model.manifest(files)
+        change(manifest)
+        write(folder, manifest, files)
+        return folder
+
+    def listed(**changes):
+        return model(lambda m: m["snapshot"].update(arrays=[fake_model.HANDOVER[0] | changes]))
+
+    case("UNSUPPORTED", "export it anew", folder=model(lambda m: m.pop("snapshot")))
+    case("CORRUPT", "the schema of 'snapshot'", folder=model(lambda m: m["snapshot"].pop("schema")))
+    case("WRONG_MODEL", "another model", folder=model(lambda m: m["snapshot"].pop("step")))
+    for changes in ({"at": 4}, {"at": -1}, {"used": 2}, {"used": 0}, {"size": 0}, {"dtype": "F16"}, {"name": None}):
+        case("CORRUPT", "where arrays stand", folder=listed(**changes))
+    case("CORRUPT", "where arrays stand", folder=model(lambda m: m["snapshot"].pop("arrays")))
+    case("CORRUPT", "where arrays stand", folder=model(lambda m: m["snapshot"].update(arrays=[])))
+    return lines
+
+
 def savedmodel_cases(source, tmp_path):
     """Lines of test_cases for SavedModels that are not what their manifest says."""
     cases = []

@@ -146,6 +146,7 @@ def test_savedmodels_that_are_not_what_their_manifest_says(plain, saved, tmp_pat
 def test_files_that_are_not_what_they_should_be_are_refused_for_their_reason(kind, request, tmp_path):
     programs = request.getfixturevalue(kind)
     lines = c_cases.model_cases(programs, tmp_path) + c_cases.stream_cases(programs, tmp_path)
+    lines += c_cases.snapshot_cases(programs, tmp_path)
     (tmp_path / "cases").write_text("\n".join(lines))
     run(programs / "test_cases", tmp_path / "cases")
 

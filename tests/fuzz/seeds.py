@@ -13,7 +13,7 @@ import pandas as pd
 
 from tests.fuzz.targets import CORPUS, HERE
 from usp_sklearn import JKOAggregator, JKOPredictor, LevyPredictor, SlidingWindow, Stream
-from usp_sklearn.api.persistence import _packed
+from usp_sklearn.api.persistence import packed
 from usp_sklearn.export import manifest
 from usp_sklearn.io import snapshot
 
@@ -41,7 +41,7 @@ def models() -> None:
         "aggregator": aggregator,
         "stream": Stream(levy, series, windows),
     }.items():
-        content, arrays = _packed(model)
+        content, arrays = packed(model)
         shapes |= {k: (v.dtype.name, v.shape) for k, v in arrays.items()}
         put("content", f"{name}.json", json.dumps(content, separators=(",", ":")).encode())
     (HERE / "shapes.json").write_text(json.dumps(shapes))

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..io.schema import Arrays, SnapshotError
 from ..io.trees import pack, unpack
 from .context import ContextState, Plan, Profile, track
@@ -19,7 +21,8 @@ def packed_buffer(buffer: WindowBuffer, arrays: Arrays) -> dict[str, Any]:
         "layout": dict(buffer.layout),
         "window": context._window,
         "plan": pack(context.plan, "plan", arrays, TABLE),
-        "context": {k: pack(getattr(context, k), f"buffer/{k}", arrays) for k in CONTEXT},
+        # Numbers as well are arrays of the file: who reads no more than the arrays has all of it.
+        "context": {k: pack(np.asarray(getattr(context, k)), f"buffer/{k}", arrays) for k in CONTEXT},
         "memory": {k: pack(getattr(context.memory, k), f"buffer/memory/{k}", arrays) for k in MEMORY},
     }
 
@@ -37,6 +40,7 @@ def built_buffer(packed: dict[str, Any], arrays: Arrays) -> WindowBuffer:
     if any(state[k].shape != (n,) for k, n in wanted.items()) or any(memory[k].shape != (cells,) for k in MEMORY):
         raise SnapshotError("it holds a buffer whose memory is not of its plan's size")
     context = ContextState(plan, window)
+    state |= {"count": int(state["count"]), "origin": float(state["origin"])}
     for name, value in state.items():
         setattr(context, name, value)
     for name, value in memory.items():

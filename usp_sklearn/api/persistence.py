@@ -26,6 +26,7 @@ from ..io.store import SnapshotWarning, Store
 from ..io.trees import pack, unpack
 from .aggregator import JKOAggregator
 from .buffers import built_buffer, packed_buffer
+from .likeness import likeness
 from .predictor import DGMPredictor, JKOPredictor, JumpDiffusionPredictor, LevyPredictor, SignaturePredictor
 from .stream import Stream
 from .windows import WindowBuffer
@@ -74,7 +75,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     >>> bool((load(path).predict(X) == model.predict(X)).all())
     True
     """
-    snapshot.write(path, *_packed(model))
+    snapshot.write(path, *packed(model))
 
 
 def load(path: str | os.PathLike[str], *, limit: int = LIMIT) -> Any:
@@ -106,7 +107,7 @@ def checkpoint(stream: Stream, folder: str | os.PathLike[str], keep: int = 5) ->
 
     Returns when the snapshot survives a loss of power. Estimators may be given as well.
     """
-    Store(folder, keep).save(*_packed(stream))
+    Store(folder, keep).save(*packed(stream))
 
 
 def restore(folder: str | os.PathLike[str], *, limit: int = LIMIT) -> Any:
@@ -134,11 +135,13 @@ def restore(folder: str | os.PathLike[str], *, limit: int = LIMIT) -> Any:
 # ------------------------------------------------------------------ to data
 
 
-def _packed(model: Any) -> tuple[Content, Arrays]:
+def packed(model: Any) -> tuple[Content, Arrays]:
+    """Content and arrays of a snapshot of ``model``."""
     arrays: Arrays = {}
     if type(model) is Stream:
-        buffer = packed_buffer(model.buffer, arrays)
-        return {"stream": _attributes(model, model.saved, STREAM, arrays), "buffer": buffer}, arrays
+        buffer, stream = packed_buffer(model.buffer, arrays), _attributes(model, model.saved, STREAM, arrays)
+        step = likeness(stream["engine"], buffer, {k: stream[k] for k in ("settings", "slope", "shift")}, arrays)
+        return {"stream": stream, "buffer": buffer, "step": step}, arrays
     name = type(model).__name__
     if CLASSES.get(name) is not type(model):
         raise TypeError(_refusal(model))

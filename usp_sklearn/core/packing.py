@@ -83,6 +83,17 @@ class Packing(NamedTuple):
         before = zip(self.leaves[:leaf], self.large[:leaf], strict=True)
         return sum(int(np.prod(shape)) for (shape, _), large in before if not large)
 
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """Where in the vector each leaf begins.
+
+        >>> Packing.of({"a": np.zeros((2, 600)), "b": np.int32(3), "c": np.ones(2, bool)}).starts
+        (0, 1200, 1201)
+        """
+        own = iter(self.offsets)
+        rest = self.offsets[-1]
+        return tuple(next(own) if large else rest + self.place(i) for i, large in enumerate(self.large))
+
     def together(self, pieces: Sequence[Array], xp: Any = jnp) -> Array:
         """The vector (size,) of the pieces."""
         padded = [xp.pad(xp.ravel(x), (0, _lines(x.size) - x.size)) for x in pieces]

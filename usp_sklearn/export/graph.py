@@ -29,6 +29,7 @@ from ..core.engine import laws
 from ..core.packing import Packing
 from ..core.telemetry import BRANCH_ORDER, Telemetry
 from . import feed
+from .handover import handover
 
 DTYPES = ("float64", "float32")
 GOLDEN = 16
@@ -77,6 +78,8 @@ class Graph(NamedTuple):
     typical: tuple[NDArray[np.float64], NDArray[np.float64]]
     """rows (GOLDEN, F) and values (GOLDEN, 1 + E) like those the model has seen: inputs of the golden vectors"""
     pieces: Pieces | None = None
+    snapshot: dict[str, Any] | None = None
+    """how a snapshot of a stream becomes a state, see :mod:`usp_sklearn.export.handover`"""
 
     @property
     def signatures(self) -> dict[str, Signature]:
@@ -137,11 +140,12 @@ def graph(
         model = Model(predictor.state_, predictor._params(), slope, shift)
     report = _Report(None if quantiles is None else levels, model.engine.shape.layout)
     predict = _predict(model, report, dtype)
-    step, state, pieces = (None, None, None) if stream is None else _step(stream, model, report, dtype)
     layout = model.engine.shape.layout
     horizons = tuple(range(1, layout.horizon + 1)) if layout.multi else (layout.horizon,)
     inputs = _typical(model, stream)
-    return Graph(name, predict, step, state, tuple(map(float, levels)), horizons, TELEMETRY, dtype, inputs, pieces)
+    step, state, pieces, snapshot = (None,) * 4 if stream is None else _step(stream, model, report, dtype)
+    held = tuple(map(float, levels))
+    return Graph(name, predict, step, state, held, horizons, TELEMETRY, dtype, inputs, pieces, snapshot)
 
 
 class Model(NamedTuple):
@@ -205,7 +209,9 @@ def _predict(model: Model, report: _Report, dtype: str) -> Signature:
     return Signature(call, (columns,), report.ports(("batch",), dtype))
 
 
-def _step(stream: Stream, model: Model, report: _Report, dtype: str) -> tuple[Signature, NDArray[np.float64], Pieces]:
+def _step(
+    stream: Stream, model: Model, report: _Report, dtype: str
+) -> tuple[Signature, NDArray[np.float64], Pieces, dict[str, Any]]:
     layout = model.engine.shape.layout
     context = stream.buffer.context
     spec, functions = engine.spec(layout), engine.functions(layout)
@@ -235,7 +241,7 @@ def _step(stream: Stream, model: Model, report: _Report, dtype: str) -> tuple[Si
     ports = tuple(Port(f"state_{i}", shape, "opaque", "float64") for i, shape in enumerate(packing.shapes))
     pieces = Pieces(Signature(learn, (*ports, y), (*ports, *law)), packing.offsets)
     vector = np.asarray(packing.together(packing.pieces(start, np), np))
-    return Signature(call, (state, y), (state, *law)), vector, pieces
+    return Signature(call, (state, y), (state, *law)), vector, pieces, handover(stream, packing, start)
 
 
 def _typical(model: Model, stream: Stream | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

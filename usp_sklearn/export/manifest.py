@@ -97,7 +97,7 @@ def describe(graph: Graph, format: str, packages: tuple[str, ...]) -> dict[str, 
             for name, s in graph.signatures.items()
         },
         "golden": golden(graph),
-    }
+    } | ({} if graph.snapshot is None else {"snapshot": graph.snapshot})
 
 
 def write(folder: Path, manifest: dict[str, Any]) -> None:

@@ -105,7 +105,7 @@ def write(graph: Graph, folder: Path, format: str, engine: Any, options: dict[st
     """Everything of an artefact, the manifest last."""
     if format == "onnx":
         # Laws of rows only: a step would pass its whole state through every call.
-        graph = graph._replace(step=None, state=None, pieces=None)
+        graph = graph._replace(step=None, state=None, pieces=None, snapshot=None)
     described = manifest.describe(graph, format, engine.PACKAGES)
     if graph.state is not None:
         graph.state.astype("<f8").tofile(folder / manifest.STATE)

@@ -228,7 +228,12 @@ USP_API usp_status usp_stream_quantile(const usp_stream *stream, size_t horizon,
 USP_API usp_status usp_stream_save(const usp_stream *stream, const char *path);
 
 /* A stream that goes on, to the last bit, where the one that was saved stood. The model may have been exported in
-** another format, but must be the same: USP_WRONG_MODEL otherwise. USP_NOT_FOUND, USP_IO, USP_CORRUPT, USP_VERSION. */
+** another format, but must be the same: USP_WRONG_MODEL otherwise. USP_NOT_FOUND, USP_IO, USP_CORRUPT, USP_VERSION.
+**
+** path may also be a snapshot that usp_sklearn wrote (save of a Stream, Stream.checkpoint). Its stream may be another
+** than the one that was exported, and of another fit, if both have the same parameters, windows and scalers:
+** USP_WRONG_MODEL otherwise. It counts from 0 and issues its first law with the next value. USP_UNSUPPORTED if values
+** were missing in the last steps before it was taken, or if the model was exported by a version that wrote none. */
 USP_API usp_status usp_stream_load(const usp_model *model, const char *path, usp_stream **stream);
 
 #ifdef __cplusplus

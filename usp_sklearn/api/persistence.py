@@ -20,6 +20,7 @@ from ..core.engine import Engine, Layout, Saved
 from ..core.telemetry import Telemetry
 from ..io import snapshot
 from ..io.sanitise import Intake
+from ..io.schema import SCHEMA as SCHEMA
 from ..io.schema import Arrays, Content, SnapshotError
 from ..io.snapshot import LIMIT, Snapshot
 from ..io.store import SnapshotWarning, Store

@@ -13,21 +13,20 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..api.persistence import packed
+from ..api.persistence import SCHEMA, packed
 from ..api.stream import Stream
 from ..core.packing import Packing
-from ..io.schema import SCHEMA
 from .feed import Feed
 
-BUFFER = Feed(
-    count="buffer/count",
-    origin="buffer/origin",
-    sums="buffer/sums",
-    averages="buffer/averages",
-    ring="buffer/ring",  # the first half of it: the second is the same again
-    cycle_sums="buffer/memory/sums",
-    cycle_means="buffer/memory/means",
-)
+BUFFER = {
+    "count": "buffer/count",
+    "origin": "buffer/origin",
+    "sums": "buffer/sums",
+    "averages": "buffer/averages",
+    "ring": "buffer/ring",  # the first half of it: the second is the same again
+    "cycle_sums": "buffer/memory/sums",
+    "cycle_means": "buffer/memory/means",
+}
 """Names in a snapshot of what the exported window buffer holds."""
 
 
@@ -35,7 +34,9 @@ def handover(stream: Stream, packing: Packing, start: tuple[Any, Feed]) -> dict[
     """What the manifest says under "snapshot", for a step whose state is ``start`` in the order of ``packing``."""
     content, arrays = packed(stream)
     paths, _ = jax.tree.flatten_with_path(start[0])
-    names = ["/".join(["engine/state", *map(_key, path)]) for path, _ in paths] + list(BUFFER)
+    names = ["/".join(["engine/state", *map(_key, path)]) for path, _ in paths] + [
+        BUFFER[field] for field in Feed._fields
+    ]
     listed = [
         {"name": name, "dtype": _dtype(arrays[name]), "size": arrays[name].size, "used": int(np.prod(shape)), "at": at}
         for name, (shape, _), at in zip(names, packing.leaves, packing.starts, strict=True)

@@ -24,9 +24,13 @@ def on_host(state: Any) -> Any:
 
 def plain(record: Telemetry) -> dict[str, Any]:
     """One record as plain Python values: floats, bools, the mode by name, the weights as a list."""
-    out: dict[str, Any] = {name: np.asarray(value).tolist() for name, value in record._asdict().items()}
-    out["mode"] = MODES[out["mode"]]
-    return out
+    return named({name: np.asarray(value).tolist() for name, value in record._asdict().items()})
+
+
+def named(record: dict[str, Any]) -> dict[str, Any]:
+    """One record of plain Python values with its mode by name."""
+    record["mode"] = MODES[record["mode"]]
+    return record
 
 
 def frame(records: Telemetry) -> pd.DataFrame:

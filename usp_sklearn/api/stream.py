@@ -19,7 +19,7 @@ from ..io.sanitise import Gate, Intake, Policy
 from .affine import scaled
 from .base import BasePredictor
 from .distribution import PredictiveDistribution
-from .records import on_host, plain
+from .records import named, on_host
 from .windows import SlidingWindow, WindowBuffer
 
 
@@ -246,12 +246,14 @@ class Stream:
     def telemetry_(self) -> dict[str, Any]:
         """Risk record of the last push, and what became of its value: missing, rejected, clipped, stale, age, gap."""
         now = self._now
-        record, taken = plain(engine.issued(now.engine, now.row).telemetry), now.intake
+        record, taken = named(engine.issued_record(now.engine, now.row)), now.intake
         if taken is None:
             return record | dict.fromkeys(FLAGS, False) | {"age": 0.0, "gap": 0, "late": now.late}
-        flags = {name: getattr(taken, name) for name in FLAGS}
         record["outlier"] = record["outlier"] or taken.rejected or taken.clipped
-        return record | flags | {"age": taken.age, "gap": taken.gap, "late": now.late}
+        for name in FLAGS:
+            record[name] = getattr(taken, name)
+        record["age"], record["gap"], record["late"] = taken.age, taken.gap, now.late
+        return record
 
 
 FLAGS = ("missing", "rejected", "clipped", "stale", "skipped")

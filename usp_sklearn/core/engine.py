@@ -26,7 +26,8 @@ FIT_ROWS = (128, 1024)
 
 __all__ = [
     "Engine", "Layout", "Params", "advance", "bucket", "correlation", "every_member", "fit", "functions", "held",
-    "issued", "issued_law", "laws", "padded", "params", "predict", "raw", "spec", "train", "walk", "widened",
+    "issued", "issued_law", "issued_record", "laws", "padded", "params", "predict", "raw", "spec", "train", "walk",
+    "widened",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -176,6 +177,15 @@ def issued_law(engine: Engine, row: Array) -> Law:
     """The law of one row of a table."""
     form = engine.shape.form
     return form.law.tree(row[: form.law.size])
+
+
+def issued_record(engine: Engine, row: Array) -> dict[str, Any]:
+    """The record of one row of a table as plain Python values, those of a vector in a list."""
+    values = row.tolist()
+    return {
+        name: kind(values[at]) if width == 1 else values[at : at + width]
+        for name, at, width, kind in engine.shape.form.record
+    }
 
 
 def _dropped(engine: Engine) -> Engine:

@@ -80,6 +80,14 @@ class Form:
         blank |= {"kernel_weights": np.zeros((*lead, 4)), "mode": np.zeros(lead, np.int32)}
         return Rows.of(Output(self._law(), Telemetry(**blank)))
 
+    @cached_property
+    def record(self) -> tuple[tuple[str, int, int, Any], ...]:
+        """Where a row of that holds the record, or that of its first horizon: name, column, width, Python's type."""
+        places = zip(Telemetry._fields, self.output.leaves[len(Law._fields) :], strict=True)
+        types = {"bool": bool, "int32": int, "float64": float}
+        lead = 1 if self.steps else 0
+        return tuple((name, at, int(np.prod(shape[lead:])), types[dtype]) for name, (at, _, shape, dtype) in places)
+
     def _law(self) -> Law:
         lead = (self.steps,) if self.steps else ()
         return Law(np.zeros((*lead, laws.N_LEVELS)), np.zeros((*lead, 2)), np.zeros((*lead, 2)))

@@ -15,6 +15,7 @@ All carry the label ``stream``.
 import bisect
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,8 @@ SECONDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25
 PIT = tuple(i / 20 for i in range(1, 21))
 BUCKETS = {"step_seconds": SECONDS, "pit": PIT}
 """Upper ends of the histograms' buckets; beyond the last one there is one more."""
+WAITING = 256
+"""Records that wait to be added up together; a scrape adds up what is there."""
 
 
 class Metrics:
@@ -49,6 +52,7 @@ class Metrics:
     def __init__(self, *, stream: str = "", beside: "Metrics | None" = None) -> None:
         self.stream = stream
         self._lock = threading.Lock()
+        self._waiting: deque[tuple[float, Admitted]] = deque()
         self._newest = Admitted()
         self._when = 0.0
         self._steps = 0
@@ -63,15 +67,21 @@ class Metrics:
 
     def write(self, record: Record) -> None:
         """Take one record."""
-        newest = admitted(record)
-        with self._lock:
-            self._newest, self._when = newest, time.time()
+        self._waiting.append((time.time(), admitted(record)))
+        if len(self._waiting) >= WAITING:
+            with self._lock:
+                self._count()
+
+    def _count(self) -> None:
+        """Add up the records that came since this was last done."""
+        while self._waiting:
+            self._when, self._newest = self._waiting.popleft()
             self._steps += 1
-            for name, on in newest.flags.items():
+            for name, on in self._newest.flags.items():
                 self._on[name] = self._on.get(name, 0) + on
             for name, histogram in self._histograms.items():
-                if name in newest:
-                    histogram.add(newest[name])
+                if name in self._newest:
+                    histogram.add(self._newest[name])
 
     def close(self) -> None:
         """Leave the exposition."""
@@ -138,6 +148,7 @@ class Metrics:
 
     def _state(self) -> tuple[Any, ...]:
         with self._lock:
+            self._count()
             histograms = {name: h.read() for name, h in self._histograms.items()}
             return self.stream, self._newest, self._when, self._steps, dict(self._on), histograms
 

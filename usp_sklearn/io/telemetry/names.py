@@ -54,7 +54,7 @@ GOOD = frozenset({"sinkhorn_converged"})
 
 
 class Admitted(dict[str, Any]):
-    """The part of a record that may leave; its flags once more by themselves."""
+    """The part of a record that may leave: floats, flags, the mode, a list of weights; the flags once more alone."""
 
     flags: dict[str, bool]
 

@@ -1,12 +1,14 @@
 """Snapshots beside pickle: size, time to save and to load, the first law of a new process. What telemetry costs.
 
-    python benchmarks/snapshot.py [--estimator JKOPredictor]
+    python benchmarks/snapshot.py [--estimator JKOPredictor] [--faults]
 
 A snapshot is hashed, synced to the disk and renamed before ``save`` returns; pickle is timed as it is used (a file
 written and closed) and once more with the same promise (written beside, synced, renamed, the folder synced).
 
 Telemetry: a push with its record passed on to all sinks (JSON lines, metrics, events), at once and in the background,
 beside a push alone, in turns.
+
+With ``--faults`` none of that: recovery after injected faults, see :mod:`benchmarks.faults`.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import common
+from benchmarks import common, faults
 
 common.one_thread()
 
@@ -117,6 +119,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--estimator", default="JKOPredictor", choices=common.ESTIMATORS)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--faults", action="store_true", help="recovery after faults instead")
+    parser.add_argument("--runs", type=int, default=20, help="of each fault")
     parser.add_argument("--child", choices=["snapshot", "pickle"], help=argparse.SUPPRESS)
     parser.add_argument("--path", help=argparse.SUPPRESS)
     parser.add_argument("--cache", help=argparse.SUPPRESS)
@@ -126,6 +130,7 @@ def main() -> None:
         child(args.child, args.path, args.cache)
         return
 
+    import usp_sklearn as usp
     from usp_sklearn.api.persistence import load, save
     from usp_sklearn.io import durable
 
@@ -136,6 +141,9 @@ def main() -> None:
         model = common.estimator_class(args.estimator)(width=WIDTH, n_level=X.shape[1] - WIDTH, random_state=0)
         model.fit(X, y)
         print(f"{args.estimator}, {ROWS} rows × {X.shape[1]}, one core\n")
+        if args.faults:
+            faults.report(model, usp.datasets.load_wti().to_numpy()[-ROWS:], cache, args.runs, args.repeats)
+            return
         save(model, ours)
         other.write_bytes(pickle.dumps(model))
         line("size", ours.stat().st_size / 1024, other.stat().st_size / 1024, "KiB")
@@ -157,8 +165,6 @@ def main() -> None:
         line("load and first law", 1e3 * (a["load"] + a["law"]), 1e3 * (b["load"] + b["law"]), "ms")
         total, with_pickle = (r["import"] + r["load"] + r["law"] for r in (a, b))
         line("imports, load and first law", total, with_pickle, "s")
-
-        import usp_sklearn as usp
 
         series = usp.datasets.load_wti().to_numpy()[-ROWS - 3000 :]
         print("\nStream.push with all sinks: ms alone, at once, in the background")

@@ -38,8 +38,8 @@ bench: .venv/stamp       ## accuracy on the benchmark series (../shared/bench or
 	$(BIN)/python benchmarks/ablation.py
 	$(BIN)/python benchmarks/guide.py
 
-fuzz: .venv/stamp        ## every parser of files under random input, FUZZ_SECONDS each
-	for target in snapshot content manifest series; do \
+fuzz: .venv/stamp        ## every parser of files and the command line under random input, FUZZ_SECONDS each
+	for target in snapshot content manifest series command; do \
 	  $(BIN)/python -m tests.fuzz.run $$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 || exit 1; done
 
 soak: .venv/stamp       ## a million steps: memory, latency, the last ones again from a snapshot (SOAK_ARGS="--through update_predict")

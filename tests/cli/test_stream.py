@@ -90,6 +90,15 @@ def test_history_first_and_risk_records_beside(usp, series, data, tmp_path):
     assert len(records) == 3 and records[-1]["kurtosis"] == pytest.approx(stream.telemetry_["kurtosis"])
 
 
+def test_a_command_leaves_nothing_open(usp, tmp_path):
+    """Found by fuzzing: each call in one process left a pipe behind."""
+    path = tmp_path / "v"
+    path.write_text("1\n2\n")
+    before = os.listdir("/proc/self/fd")
+    assert usp("stream", path, "--no-follow", *OPTIONS)[0] == 0
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_stdin_goes_on_where_it_was(usp, series, expected, tmp_path, monkeypatch):
     command = ("stream", *OPTIONS, "--warm-up", WARM, "--checkpoint", tmp_path / "kept")
     first = 1

@@ -18,10 +18,11 @@ def main(target: str, options: list[str]) -> None:
         "usp_sklearn.export.manifest",
         "usp_sklearn.api.persistence",
         "usp_sklearn.api.buffers",
+        "usp_sklearn.cli",
     ]
     with atheris.instrument_imports(include=[*parsers, "csv", "json"]):
         from tests.fuzz import targets
-        from tests.fuzz.mutations import structural
+        from tests.fuzz.mutations import spoken, structural
 
     found = Path("build") / "fuzz" / target
     found.mkdir(parents=True, exist_ok=True)
@@ -29,12 +30,14 @@ def main(target: str, options: list[str]) -> None:
     defaults = ["-timeout=20", "-rss_limit_mb=4096", "-max_len=200000", f"-artifact_prefix={found}{os.sep}crash-"]
     arguments = [sys.argv[0], *defaults, *options, str(found), str(targets.CORPUS / target)]
 
+    edit = {"content": structural, "manifest": structural, "command": spoken}.get(target)
+
     def mutate(data: bytes, size: int, seed: int) -> bytes:
         rng = random.Random(seed)
-        return structural(data, rng)[:size] if rng.random() < 0.7 else atheris.Mutate(data, size)
+        return edit(data, rng)[:size] if edit is not None and rng.random() < 0.7 else atheris.Mutate(data, size)
 
-    of_json = {"custom_mutator": mutate} if target in ("content", "manifest") else {}
-    atheris.Setup(arguments, targets.TARGETS[target], **of_json)
+    mutator = {} if edit is None else {"custom_mutator": mutate}
+    atheris.Setup(arguments, targets.TARGETS[target], **mutator)
     atheris.Fuzz()
 
 

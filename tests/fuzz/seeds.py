@@ -97,7 +97,37 @@ def series() -> None:
     put("series", "small.parquet", buffer.getvalue())
 
 
+def commands() -> None:
+    """Words of each command, and a file for them."""
+    rng = np.random.default_rng(0)
+    walk = 20 + rng.normal(size=90).cumsum().round(2)
+    plain = "".join(f"{v}\n" for v in walk)
+    dated = "day,load\n" + "".join(
+        f"{d:%Y-%m-%d},{v}\n" for d, v in zip(pd.date_range("2024", periods=90), walk, strict=True)
+    )
+    german = "Tag;Preis\n" + "".join(f"{i};{v}".replace(".", ",") + "\n" for i, v in enumerate(walk))
+    lines = plain + '{"value": 1.5, "time": "2024-01-01"}\nnothing\n2024-01-02,3\n'
+    for name, words, file in (
+        ("forecast", "forecast data.csv --width 8 --horizon 2 --levels 0.1,0.9 --out out.csv --save s.usp", dated),
+        ("reading", "forecast data.csv --column Preis --index none --delimiter ; --decimal , --missing drop", german),
+        ("times", "forecast data.csv --dayfirst --timezone UTC --encoding utf-8 --season 7 --seed 3", dated),
+        ("backtest", "backtest data.csv --width 8 --train 0.5 --model levy --param tau=0.5 --report r.html -q", plain),
+        ("tune", "tune data.csv --width 8 --trials 2 --folds 2 --space tau=0.5:2:log --scoring neg_crps", plain),
+        ("storage", "tune data.csv --width 8 --trials 1 --storage study.log --timeout 1 --out t.parquet", plain),
+        ("export", "export data.csv model --format onnx --name m --dtype float32 --width 8", plain),
+        ("saved", "export s.usp model --format native --levels 0.5", plain),
+        ("info", "info data.csv --json", dated),
+        ("folder", "info .", plain),
+        ("about", "--version", ""),
+        ("help", "stream --help", ""),
+        ("stream", "stream --warm-up 50 --width 8 --checkpoint state --every 0 --telemetry t.jsonl", lines),
+        ("history", "stream data.csv --history data.csv --width 8 --levels 0.5", plain),
+        ("from", "stream --from s.usp", lines),
+    ):
+        put("command", name, "\n".join(words.split()).encode() + b"\n\n" + file.encode())
+
+
 if __name__ == "__main__":
-    for part in (models, manifests, series):
+    for part in (models, manifests, series, commands):
         part()
     print(sum(f.stat().st_size for f in Path(CORPUS).rglob("*") if f.is_file()), "bytes")

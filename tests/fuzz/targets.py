@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.fuzz import commands
 from usp_sklearn.api import persistence
 from usp_sklearn.export import manifest as export_manifest
 from usp_sklearn.io import snapshot
@@ -36,7 +37,10 @@ REFUSALS = (export_manifest.ArtefactError,)
 ENCODINGS = ("utf-8-sig", "utf-16", "utf-32", "utf-32-be", "utf-32-le", "utf-16-be", "utf-16-le", "cp1252")
 """Of text, by the marks at its beginning: Python imports a codec when it is first used."""
 _DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
-_watching = _warming = False
+ALIVE = FORBIDDEN - {"import", "exec", "ctypes.dlopen"}
+"""What remains forbidden where a program writes files and imports what it needs."""
+_watching: frozenset[str] | None = None
+_warming = False
 
 
 class Finding(AssertionError):
@@ -44,7 +48,7 @@ class Finding(AssertionError):
 
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:
-    if _watching and (event in FORBIDDEN or (event == "open" and not _reads(args))):
+    if _watching and (event in _watching or (event == "open" and _watching is FORBIDDEN and not _reads(args))):
         raise Finding(f"{event} {args!r:.200}")
 
 
@@ -55,17 +59,17 @@ def _reads(args: tuple[Any, ...]) -> bool:
 
 
 @contextmanager
-def watched() -> Iterator[None]:
-    """Nothing forbidden may happen inside the block."""
+def watched(*, writes: bool = False) -> Iterator[None]:
+    """Nothing forbidden may happen inside the block; unless it ``writes``, no file may be opened for that either."""
     global _watching
     if not getattr(watched, "installed", False):
         sys.addaudithook(_audit)
         watched.installed = True  # type: ignore[attr-defined]
-    _watching = not _warming
+    _watching = None if _warming else ALIVE if writes else FORBIDDEN
     try:
         yield
     finally:
-        _watching = False
+        _watching = None
 
 
 def fuzz_snapshot(data: bytes) -> None:
@@ -143,11 +147,21 @@ def fuzz_series(data: bytes) -> None:
                 raise Finding(f"not finite: {series!r:.300}")
 
 
+def fuzz_command(data: bytes) -> None:
+    """Words of the command line and a small file: status 0, or 2 and a line that says why; nothing else comes out."""
+    with watched(writes=True):
+        status, errors = commands.run(data)
+    last = errors.strip().splitlines()[-1:]
+    if status not in (0, 2) or (status == 2 and not (last and last[0].startswith("usp"))) or "Traceback" in errors:
+        raise Finding(f"status {status!r}: {errors[-2000:]}")
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "snapshot": fuzz_snapshot,
     "content": fuzz_content,
     "manifest": fuzz_manifest,
     "series": fuzz_series,
+    "command": fuzz_command,
 }
 
 

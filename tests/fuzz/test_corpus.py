@@ -5,11 +5,12 @@ import random
 import pytest
 
 from . import targets
-from .mutations import bytewise, structural
+from .mutations import bytewise, spoken, structural
 from .targets import CORPUS, TARGETS, Finding, watched
 
-MUTATIONS = {"snapshot": 2000, "content": 1000, "manifest": 300, "series": 60}
+MUTATIONS = {"snapshot": 2000, "content": 1000, "manifest": 300, "series": 60, "command": 20}
 """Per file; as many as take a second or two."""
+EDITS = {"command": spoken}
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -22,7 +23,7 @@ def test_the_corpus_and_mutations_of_it(target):
     for file, seed in zip(files, seeds, strict=True):
         TARGETS[target](seed)
         for _ in range(MUTATIONS[target]):
-            data = bytewise(seed, rng, seeds) if rng.random() < 0.5 else structural(seed, rng)
+            data = bytewise(seed, rng, seeds) if rng.random() < 0.5 else EDITS.get(target, structural)(seed, rng)
             try:
                 TARGETS[target](data)
             except Exception as error:

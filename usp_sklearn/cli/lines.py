@@ -36,6 +36,11 @@ class Wake:
         self.rung = True
         os.write(self._into, b"\0")
 
+    def close(self) -> None:
+        """Nobody waits and nobody rings any more."""
+        os.close(self.out)
+        os.close(self._into)
+
 
 def lines(source: Path | None, follow: bool, wake: Wake) -> Iterator[str]:
     """Lines of a file, or of stdin for None, until its end or until ``wake`` rings.

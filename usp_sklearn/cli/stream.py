@@ -166,6 +166,7 @@ def _guarded(work: Any, session: Session) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        wake.close()
     if failed:
         raise failed[0]
     return status

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .. import runtime
 from ..core import aggregate
 from ..core.calibration import RATE
+from ..io.magnitude import within
 from ..kernels.law import LEVELS
 from .experts import columns_of
 from .metrics_quantiles import pinball_score
@@ -239,7 +240,8 @@ class JKOAggregator(BaseEstimator):
             raise ValueError(
                 f"X must hold at least one complete expert in each row. Row {int(asleep.argmax())} has none."
             )
-        return np.sort(experts, axis=2), np.asarray(outcomes, np.float64)
+        outcomes = within(np.asarray(outcomes, np.float64), "y")
+        return np.sort(within(experts, "X"), axis=2), outcomes
 
     def _validated(self, *given: Any, **how: Any) -> Any:
         return validate_data(self, *given, dtype=np.float64, ensure_all_finite="allow-nan", **how)

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import runtime
 from ..core import engine
+from ..io.magnitude import within
 from ..kernels.law import Law
 from .distribution import PredictiveDistribution
 from .reading import Readings
@@ -182,7 +183,7 @@ class BasePredictor(CallbackSupportMixin, Readings, RegressorMixin, BaseEstimato
     def predict_distribution(self, X: ArrayLike) -> PredictiveDistribution:
         """The laws of all rows, with ``cdf``, ``ppf``, ``mean``, ``std``, ``sample`` and ``crps``."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = within(validate_data(self, X, dtype=np.float64, reset=False), "X")
         with runtime.precision():
             # Read once: another thread may learn meanwhile.
             state = self.state_
@@ -247,7 +248,7 @@ class BasePredictor(CallbackSupportMixin, Readings, RegressorMixin, BaseEstimato
 
     def _check_X_y(self, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=reset)
-        return X, np.asarray(y, np.float64)
+        return within(X, "X"), within(np.asarray(y, np.float64), "y")
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "state_")

@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, v
 
 from .. import runtime
 from ..core import cusum
+from ..io.magnitude import within
 
 CHUNK = 256
 STATISTICS = ("up", "down", "scale_up", "scale_down", "threshold", "kurtosis", "distance", "alarm")
@@ -132,7 +133,7 @@ class CUSUMDetector(TransformerMixin, BaseEstimator):
     def fit(self, X: ArrayLike, y: Any = None) -> "CUSUMDetector":
         """Start afresh and learn the rows of ``X`` (n, columns); ``y`` is ignored."""
         self._validate_params()
-        X = validate_data(self, X, dtype=np.float64, reset=True)
+        X = within(validate_data(self, X, dtype=np.float64, reset=True), "X")
         with runtime.precision():
             sums = jax.tree.map(np.asarray, cusum.init(np.dtype(np.float64)))
         states = [(sums, _variance(column) * np.array([1.0, FLOOR])) for column in X.T]
@@ -151,7 +152,7 @@ class CUSUMDetector(TransformerMixin, BaseEstimator):
         """Learn rows one after the other and return the statistics of each (n, 8 · columns)."""
         check_is_fitted(self)
         self._validate_params()
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = within(validate_data(self, X, dtype=np.float64, reset=False), "X")
         self.states_, out, alarms = self._learn(self.states_, X, self.n_seen_)
         self.alarms_ = np.concatenate([self.alarms_, alarms])
         self.n_seen_ += len(X)
@@ -160,7 +161,7 @@ class CUSUMDetector(TransformerMixin, BaseEstimator):
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """Statistics (n, 8 · columns) of each row if it came next; see ``get_feature_names_out``."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = within(validate_data(self, X, dtype=np.float64, reset=False), "X")
         with runtime.precision():
             columns = [
                 np.concatenate([np.asarray(_peek(state, x, self._settings()))[:n] for x, n in _chunks(column)])

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import runtime
 from ..core import engine
+from ..io.magnitude import within
 from ..kernels.law import N_LEVELS
 from .base import BasePredictor
 from .distribution import PredictiveDistribution, check_levels
@@ -141,7 +142,7 @@ class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
         """
         self._validate_params()
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        y = np.asarray(y, np.float64)
+        X, y = within(X, "X"), within(np.asarray(y, np.float64), "y")
         predictor = JKOPredictor() if self.predictor is None else clone(self.predictor)
         if not isinstance(predictor, BasePredictor):
             raise TypeError(
@@ -191,7 +192,7 @@ class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
     def predict_distribution(self, X: ArrayLike) -> PredictiveDistribution:
         """The laws of all rows, from the present state."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = within(validate_data(self, X, dtype=np.float64, reset=False), "X")
         with runtime.precision():
             return PredictiveDistribution(engine.predict(self.state_, self._predictor._params(), X, self._experts(X)))
 
@@ -229,7 +230,7 @@ class JKOEnsemble(Readings, RegressorMixin, _BaseComposition):
     def _walk(self, X: ArrayLike, y: ArrayLike, **metadata: Any) -> PredictiveDistribution:
         check_is_fitted(self)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=False)
-        y, parts = np.asarray(y, np.float64), []
+        X, y, parts = within(X, "X"), within(np.asarray(y, np.float64), "y"), []
         told = Told.of(X, y, routed(self, self._named(), "partial_fit", metadata))
         saved = self.blocks_, self._past, self._since
         state, history = self.state_, self._history

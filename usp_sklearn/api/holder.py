@@ -11,6 +11,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, v
 
 from .. import runtime
 from ..core.identification import AUTO_LENGTH, Identification, identify_rows
+from ..io.magnitude import within
 
 _ROWS = 64
 _VALUES = 2**14
@@ -88,7 +89,7 @@ class HolderTransformer(TransformerMixin, BaseEstimator):
     def fit(self, X: ArrayLike, y: Any = None) -> "HolderTransformer":
         """Check the parameters against X (n, n_features); ``y`` is ignored."""
         self._validate_params()
-        values: NDArray[np.float64] = validate_data(self, X, dtype=np.float64)
+        values: NDArray[np.float64] = within(validate_data(self, X, dtype=np.float64), "X")
         n_columns = values.shape[1]
         width = n_columns if self.width is None else self.width
         if width > n_columns:
@@ -102,7 +103,7 @@ class HolderTransformer(TransformerMixin, BaseEstimator):
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """Identify each row: (n, 5), columns as in :meth:`get_feature_names_out`."""
         check_is_fitted(self)
-        values: NDArray[np.float64] = validate_data(self, X, dtype=np.float64, reset=False)
+        values: NDArray[np.float64] = within(validate_data(self, X, dtype=np.float64, reset=False), "X")
         n, n_columns = values.shape
         width = self.width_
         # Few shapes reach the compiler: widths go up to a power of two, rows go through in equal chunks.

@@ -139,6 +139,8 @@ def distributions(space: Space) -> dict[str, Any]:
 
 def _predictors(estimator: Any) -> list[tuple[str, Any]]:
     """Predictors and ensembles inside ``estimator``, itself included, with the prefixes of their parameters."""
+    if not hasattr(estimator, "get_params"):
+        raise TypeError(f"The 'estimator' parameter must be an estimator. Got {estimator!r:.80} instead.")
     inner = [("", estimator), *((f"{k}__", v) for k, v in estimator.get_params(deep=True).items())]
     return [(prefix, model) for prefix, model in inner if isinstance(model, BasePredictor | JKOEnsemble)]
 

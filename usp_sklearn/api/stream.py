@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import runtime
 from ..core import engine
+from ..io.magnitude import within
 from ..io.sanitise import Gate, Intake, Policy
 from .affine import scaled
 from .base import BasePredictor
@@ -104,7 +105,7 @@ class Stream:
             windows = SlidingWindow(width=model.width_ + cut, averages=None, season=None)
         index = getattr(history, "index", None)
         series = check_array(history, dtype=np.float64, ensure_2d=False, input_name="history")
-        series = series.reshape(len(series), -1)
+        series = within(series, "history").reshape(len(series), -1)
         if not hasattr(windows, "n_exog_"):
             # The season is then the one of the whole history.
             windows = clone(windows).fit(series)

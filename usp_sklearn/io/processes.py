@@ -5,6 +5,7 @@ row i holds the quantiles of y[i + 1] given y[: i + 1] under the true process.
 """
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,13 @@ Made = Series | tuple[Series, Ideal]
 
 _SUBSTEPS = 20
 _CELLS = 801
+
+
+def _source(n: Any, random_state: Any) -> np.random.RandomState:
+    """Where a series of ``n`` values comes from."""
+    if not isinstance(n, Integral) or n < 1:
+        raise ValueError(f"The 'n' parameter of a simulated series must be an int of at least 1. Got {n!r} instead.")
+    return check_random_state(random_state)
 
 
 def _levels(levels: ArrayLike) -> Series:
@@ -55,7 +63,7 @@ def make_stable_walk(
     # scipy's default is S1, whose location lies β·scale·tan(πα/2) to the right of S0's.
     shift = -beta * scale * np.tan(np.pi * alpha / 2) if alpha != 1 else -beta * scale * 2 / np.pi * np.log(scale)
     law = stats.levy_stable(alpha, beta, loc=shift, scale=scale)
-    y = np.cumsum(law.rvs(n, random_state=check_random_state(random_state)))
+    y = np.cumsum(law.rvs(n, random_state=_source(n, random_state)))
     if not return_ideal:
         return y
     return y, lambda levels: y[:-1, None] + law.ppf(_levels(levels))
@@ -76,7 +84,7 @@ def make_ou(
     >>> ideal([0.1, 0.5, 0.9]).shape
     (99, 3)
     """
-    rng = check_random_state(random_state)
+    rng = _source(n, random_state)
     decay, spread = np.exp(-theta), sigma * np.sqrt(-np.expm1(-2 * theta) / (2 * theta))
     noise = rng.standard_normal(n)
     y = np.empty(n)
@@ -105,7 +113,7 @@ def make_double_well(
     >>> make_double_well(10, random_state=0).shape
     (10,)
     """
-    rng = check_random_state(random_state)
+    rng = _source(n, random_state)
     dt = 1.0 / _SUBSTEPS
     x, y = 1.0, np.empty(n)
     for t, kicks in enumerate(rng.standard_normal((n, _SUBSTEPS)) * sigma * np.sqrt(dt)):
@@ -145,7 +153,7 @@ def make_merton(
     >>> make_merton(10, random_state=0).shape
     (10,)
     """
-    rng = check_random_state(random_state)
+    rng = _source(n, random_state)
     counts = rng.poisson(intensity, n)
     jumps = jump_mean * counts + jump_scale * np.sqrt(counts) * rng.standard_normal(n)
     y = np.cumsum(drift + sigma * rng.standard_normal(n) + jumps)
@@ -165,7 +173,7 @@ def make_fgn(
     >>> make_fgn(10, hurst=0.2, random_state=0).shape
     (10,)
     """
-    rng = check_random_state(random_state)
+    rng = _source(n, random_state)
     k = np.arange(n + 1, dtype=np.float64)
     cov = (np.abs(k + 1) ** (2 * hurst) - 2 * k ** (2 * hurst) + np.abs(k - 1) ** (2 * hurst)) / 2
     eigen = np.fft.fft(np.r_[cov, cov[-2:0:-1]]).real.clip(min=0.0)
@@ -199,7 +207,7 @@ def make_garch(
     >>> make_garch(10, random_state=0).shape
     (10,)
     """
-    rng = check_random_state(random_state)
+    rng = _source(n, random_state)
     unit = np.sqrt((nu - 2) / nu)
     shocks = rng.standard_t(nu, n) * unit
     y, variance = np.empty(n), np.empty(n)
@@ -234,7 +242,7 @@ def make_regime_switch(
         raise ValueError(
             f"The 'kind' parameter of make_regime_switch must be 'mean' or 'variance'. Got {kind!r} instead."
         )
-    rng = check_random_state(random_state)
+    rng = _source(n, random_state)
     state = np.cumsum(rng.random_sample(n) > stay) % 2
     means = np.array([-contrast / 2, contrast / 2]) if kind == "mean" else np.zeros(2)
     scales = np.ones(2) if kind == "mean" else np.array([1.0, contrast])

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from .magnitude import LARGEST
+
 SIGMAS = 20.0
 """Robust standard deviations of the steps, beyond which a value is an outlier."""
 RECENT = 256
@@ -129,12 +131,13 @@ class Gate:
         Raises
         ------
         ValueError
-            For infinite values; for a missing value or a gap unless ``missing="hold"``; for a timestamp that is not
-            after the last one unless ``order="skip"``. The gate stands as before.
+            For infinite values and those beyond 1e150; for a missing value or a gap unless ``missing="hold"``; for a
+            timestamp that is not after the last one unless ``order="skip"``. The gate stands as before.
         """
         value = math.nan if y is None else float(y)
-        if math.isinf(value):
-            raise ValueError(f"The 'y' parameter of push must be finite. Got {y!r} instead.")
+        if abs(value) > LARGEST:
+            what = "finite" if math.isinf(value) else f"at most {LARGEST:g} in absolute value"
+            raise ValueError(f"The 'y' parameter of push must be {what}. Got {y!r} instead.")
         time = None if at is None else seconds(at)
         gap = 0
         if time is not None and self.at is not None:

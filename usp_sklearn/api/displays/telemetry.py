@@ -20,6 +20,13 @@ _FLAGS = {
     "mode_collapse": "mode collapse",
     "stale": "stale",
 }
+_COLUMNS = {
+    "holder": ("holder_exponent", "holder_se", "regime_changed"),
+    "cusum": ("cusum_up", "cusum_down", "adaptive_threshold", "regime_changed"),
+    "coverage": ("coverage_error", "regime_changed"),
+    "flags": (),
+}
+"""Of a record that a panel shows; flags that are not there are not on."""
 _TITLES = {
     "holder": "Local Hölder exponent (0.5: a Brownian path)",
     "cusum": "Change detector",
@@ -121,6 +128,12 @@ class TelemetryDisplay:
             raise ValueError(
                 f"The 'panels' parameter of {type(self).__name__} must be a selection of {', '.join(PANELS)}. "
                 f"Got {self.panels!r} instead."
+            )
+        needed = dict.fromkeys(name for panel in panels for name in _COLUMNS[panel])
+        if missing := [name for name in needed if name not in self.record]:
+            raise ValueError(
+                f"The 'record' parameter of {type(self).__name__} must have the columns {', '.join(missing)} for these "
+                f"panels. Got {', '.join(map(str, self.record.columns))} instead."
             )
         x = look.positions(self.record.index)
         with look.style(f"{type(self).__name__}.plot") as plt:

@@ -17,7 +17,7 @@ def within(x: NDArray[Any], name: str) -> NDArray[Any]:
     ...
     ValueError: X must hold values of at most 1e+150 in absolute value. Got 1e+200 instead.
     """
-    largest = np.max(np.abs(x), initial=0.0, where=np.isfinite(x))
+    largest = np.abs(x[np.isfinite(x)]).max(initial=0.0)
     if largest > LARGEST:
         raise ValueError(f"{name} must hold values of at most {LARGEST:g} in absolute value. Got {largest:g} instead.")
     return x

@@ -169,8 +169,12 @@ def main() -> None:
     # What is exported stands where the stream does.
     model.state_ = usp.Stream(model, seen, windows).engine_
     frozen = model.predict_quantiles(rows, LEVELS)
-    python_row = millis(lambda: model.predict_distribution(rows[:1]))
-    say("Python", f"{options.estimator}: Stream.push {pushed:.3f} ms, predict of a row {python_row:.3f} ms")
+    say(
+        "Python",
+        f"{options.estimator}: Stream.push {pushed:.3f} ms, predict of a row "
+        f"{millis(lambda: model.predict_distribution(rows[:1])):.3f} ms, of {len(rows)} rows "
+        f"{millis(lambda: model.predict_distribution(rows), 50):.2f} ms",
+    )
 
     with tempfile.TemporaryDirectory() as scratch:
         build = Path(scratch)
@@ -186,8 +190,9 @@ def main() -> None:
             out = loaded.predict(rows)["quantiles"]
             apart = np.abs(out - frozen).max() / np.abs(frozen).max()
             one = millis(lambda loaded=loaded: loaded.predict(rows[:1]))
+            many = millis(lambda loaded=loaded: loaded.predict(rows), 50)
             say(format, f"export {took:.0f} s, {size / 1e6:.1f} MB, load in Python {1e3 * load:.1f} ms")
-            say("", f"predict: differs by {apart:.1e}; a row {one:.3f} ms")
+            say("", f"predict: differs by {apart:.1e}; a row {one:.3f} ms, {len(rows)} rows {many:.2f} ms")
             if "step" not in loaded.calls:
                 continue
             state, steps, issued = loaded.state, [], []

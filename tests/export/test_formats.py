@@ -9,6 +9,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, RobustScaler, StandardScaler
 
@@ -208,3 +209,26 @@ def test_what_cannot_be_exported(model, tmp_path):
     with pytest.raises(FileExistsError):
         export_model(model, tmp_path / "mine", "stablehlo")
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_savedmodel_is_what_tensorflow_serving_serves(model, tmp_path):
+    """A session loaded by tag, fed and fetched by the tensors that signatures name, is all that the server does."""
+    stream = Stream(model, SERIES[:SEEN], BARE)
+    folder = export_model(stream, tmp_path / "levy" / "1", "savedmodel")
+    X, _ = rows()
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
+        served = meta.signature_def
+        assert all(served[name].method_name == "tensorflow/serving/predict" for name in ("predict", "step"))
+
+        def ask(name, **given):
+            feeds = {served[name].inputs[key].name: value for key, value in given.items()}
+            return session.run({key: info.name for key, info in served[name].outputs.items()}, feeds)
+
+        law = standing(model, stream).predict_distribution(X[-5:])
+        same(ask("predict", rows=X[-5:])["quantiles"], law.ppf(LEVELS))
+        state = np.fromfile(folder / "state.bin")
+        for value in SERIES[SEEN : SEEN + 5]:
+            out = ask("step", state=state, y=[value])
+            state = out["state"]
+            same(out["quantiles"], stream.push(value).ppf(LEVELS))

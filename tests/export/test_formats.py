@@ -165,6 +165,11 @@ def test_levels_and_single_precision(model, tmp_path):
     out = single.predict(X[-20:])["quantiles"]
     assert out.dtype == np.float32
     same(out, law, 1e-5)
+    # What the manifest says single precision costs: golden vectors of both begin from the same rows.
+    golden, exact = (np.array(x.manifest["golden"]["predict"]["quantiles"]) for x in (single, double))
+    apart = np.abs(golden - exact).max() / np.abs(exact).max()
+    assert single.manifest["error"]["predict"]["quantiles"] == pytest.approx(apart, rel=1e-9)
+    assert 0 < apart < 1e-6 and "error" not in double.manifest
     with pytest.raises(ValueError, match="no step"):
         single.step(np.zeros(3), [1.0])
 

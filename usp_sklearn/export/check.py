@@ -1,11 +1,11 @@
 """Is an artefact whole, and does it give here what Python gave when it was written?"""
 
 import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from .manifest import replay, seconds_of
+from .manifest import difference, replay, seconds_of
 from .model import load_model
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
@@ -61,7 +61,7 @@ def check(path: str | os.PathLike[str]) -> Report:
     dtype = model.manifest["dtype"]
     seen = replay(model.calls, model.calls, rows.astype(dtype), values.astype(dtype), model.state)
     findings = tuple(
-        Finding(name, port, _difference(given, golden[name][port]))
+        Finding(name, port, difference(given, golden[name][port]))
         for name, out in seen.items()
         for port, given in out.items()
     )
@@ -70,13 +70,3 @@ def check(path: str | os.PathLike[str]) -> Report:
         seconds["step"] = seconds_of(model.calls["step"], model.state, values[0].astype(dtype))
     python = {name: golden[name]["python_seconds"] for name in seconds}
     return Report(model.manifest["format"], findings, seconds, python, TOLERANCE[dtype])
-
-
-def _difference(given: Any, stored: Any) -> float:
-    """Of finite numbers; what is not finite, which the manifest holds as null, must meet its like."""
-    a, b = np.asarray(given, dtype=np.float64), np.array(stored, dtype=np.float64)
-    if a.shape != b.shape or (np.isfinite(a) != np.isfinite(b)).any():
-        return np.inf
-    a, b = a[np.isfinite(a)], b[np.isfinite(b)]
-    size = np.abs(b).max(initial=0.0)
-    return float(np.abs(a - b).max(initial=0.0) / (size if size > 0 else 1.0))

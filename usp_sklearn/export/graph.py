@@ -9,7 +9,8 @@ window buffer hold, integers and single precision included, which double precisi
 horizons every output but the telemetry gets an axis for them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -80,6 +81,8 @@ class Graph(NamedTuple):
     pieces: Pieces | None = None
     snapshot: dict[str, Any] | None = None
     """how a snapshot of a stream becomes a state, see :mod:`usp_sklearn.export.handover`"""
+    exact: Mapping[str, Signature] = MappingProxyType({})
+    """of a graph in single precision: its signatures in double precision"""
 
     @property
     def signatures(self) -> dict[str, Signature]:
@@ -145,7 +148,13 @@ def graph(
     inputs = _typical(model, stream)
     step, state, pieces, snapshot = (None,) * 4 if stream is None else _step(stream, model, report, dtype)
     held = tuple(map(float, levels))
-    return Graph(name, predict, step, state, held, horizons, TELEMETRY, dtype, inputs, pieces, snapshot)
+    made = Graph(name, predict, step, state, held, horizons, TELEMETRY, dtype, inputs, pieces, snapshot)
+    if dtype == "float64":
+        return made
+    exact = {"predict": _predict(model, report, "float64")}
+    return made._replace(
+        exact=exact if stream is None else exact | {"step": _step(stream, model, report, "float64")[0]}
+    )
 
 
 class Model(NamedTuple):

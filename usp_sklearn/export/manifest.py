@@ -46,6 +46,31 @@ def golden(graph: Graph) -> dict[str, dict[str, Any]]:
     }
 
 
+def single_error(graph: Graph, stored: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """How far golden vectors of a graph in single precision are from what the same graph gives in double precision.
+
+    By signature and output, the largest difference relative to the largest entry.
+    """
+    import jax
+
+    from .. import runtime
+
+    with runtime.precision():
+        calls = {name: jax.jit(s.call) for name, s in graph.exact.items()}
+        out = replay(graph.exact, calls, *graph.typical, graph.state)
+    return {name: {port: difference(stored[name][port], x) for port, x in given.items()} for name, given in out.items()}
+
+
+def difference(given: Any, stored: Any) -> float:
+    """Of finite numbers; what is not finite, which the manifest holds as null, must meet its like."""
+    a, b = np.array(given, dtype=np.float64), np.array(stored, dtype=np.float64)
+    if a.shape != b.shape or (np.isfinite(a) != np.isfinite(b)).any():
+        return np.inf
+    a, b = a[np.isfinite(a)], b[np.isfinite(b)]
+    size = np.abs(b).max(initial=0.0)
+    return float(np.abs(a - b).max(initial=0.0) / (size if size > 0 else 1.0))
+
+
 def replay(
     signatures: Iterable[str],
     calls: Mapping[str, Callable[..., Any]],
@@ -82,22 +107,28 @@ def _plain(x: Any) -> Any:
 def describe(graph: Graph, format: str, packages: tuple[str, ...]) -> dict[str, Any]:
     """The manifest but for the files."""
     needed = ("usp_sklearn", "jax", "numpy", "scikit-learn", *packages)
-    return {
-        "kind": KIND,
-        "schema": SCHEMA,
-        "name": graph.name,
-        "format": format,
-        "dtype": graph.dtype,
-        "versions": {p: version(p.replace("_", "-")) for p in needed},
-        "levels": list(graph.levels),
-        "horizons": list(graph.horizons),
-        "telemetry": list(graph.telemetry),
-        "signatures": {
-            name: {"inputs": [p._asdict() for p in s.inputs], "outputs": [p._asdict() for p in s.outputs]}
-            for name, s in graph.signatures.items()
-        },
-        "golden": golden(graph),
-    } | ({} if graph.snapshot is None else {"snapshot": graph.snapshot})
+    vectors = golden(graph)
+    measured = {"error": single_error(graph, vectors)} if graph.exact else {}
+    return (
+        measured
+        | {
+            "kind": KIND,
+            "schema": SCHEMA,
+            "name": graph.name,
+            "format": format,
+            "dtype": graph.dtype,
+            "versions": {p: version(p.replace("_", "-")) for p in needed},
+            "levels": list(graph.levels),
+            "horizons": list(graph.horizons),
+            "telemetry": list(graph.telemetry),
+            "signatures": {
+                name: {"inputs": [p._asdict() for p in s.inputs], "outputs": [p._asdict() for p in s.outputs]}
+                for name, s in graph.signatures.items()
+            },
+            "golden": vectors,
+        }
+        | ({} if graph.snapshot is None else {"snapshot": graph.snapshot})
+    )
 
 
 def write(folder: Path, manifest: dict[str, Any]) -> None:

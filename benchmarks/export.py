@@ -103,9 +103,9 @@ def under_watch(folder: Path, values: np.ndarray, build: Path) -> None:
 
 
 def clients(
-    folder: Path, values: np.ndarray, languages: tuple[str, ...], build: Path
+    folder: Path, values: np.ndarray, languages: tuple[str, ...], build: Path, **settings: str
 ) -> dict[str, tuple[np.ndarray, float]]:
-    """What the clients print for ``values``, and their median push in milliseconds."""
+    """What the clients print for ``values``, and their median push in milliseconds; ``settings`` of the environment."""
     from tests.export import client_programs as programs
 
     library = build / "libusp" / "libusp.so"
@@ -120,6 +120,7 @@ def clients(
         "USP_LIBRARY": str(library),
         "USP_TENSORFLOW": str(tensorflow),
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        **settings,
     }
     out = {}
     for language in languages:
@@ -222,6 +223,9 @@ def main() -> None:
                         floor, aim = (0.3, 0.05) if format == "native" else (0.5, 0.2)
                         print(row(f"{format}: usp_stream_push from C (ms)", step, floor, aim))
                     say("", f"{language}: {step:.3f} ms, {step / pushed:.2f} of Stream.push; differs by {apart:.1e}")
+            if format == "savedmodel" and options.languages:
+                (pooled,) = clients(folder, later, ("c",), build, TF_CPU_ALLOCATOR_USE_BFC="true").values()
+                print(row("savedmodel: the same, TF_CPU_ALLOCATOR_USE_BFC=true (ms)", pooled[1], 0.5, 0.2))
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def clients(
     }
     out = {}
     for language in languages:
-        command = programs.build(language, build / f"{language}-{folder.name}", library)
+        command = programs.build(language, build / "-".join([language, folder.name, *settings]), library)
         done = subprocess.run(
             [str(c) for c in (*command, folder, series)], capture_output=True, text=True, env=environment, check=False
         )

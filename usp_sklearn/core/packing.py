@@ -23,22 +23,23 @@ class Packing(NamedTuple):
 
     structure: Any
     leaves: tuple[tuple[tuple[int, ...], str], ...]
+    least: int = LARGE
 
     @classmethod
-    def of(cls, value: Any) -> "Packing":
-        """How ``value`` is packed.
+    def of(cls, value: Any, least: int = LARGE) -> "Packing":
+        """How ``value`` is packed; arrays of ``least`` numbers and more have a piece of their own.
 
         >>> packing = Packing.of({"a": np.zeros((2, 600)), "b": np.int32(3), "c": np.ones(2, bool)})
         >>> packing.shapes, packing.offsets, packing.size
         (((2, 600), (8,)), (0, 1200), 1208)
         """
         leaves, structure = jax.tree.flatten(value)
-        return cls(structure, tuple((x.shape, str(x.dtype)) for x in leaves))
+        return cls(structure, tuple((x.shape, str(x.dtype)) for x in leaves), least)
 
     @property
     def large(self) -> tuple[bool, ...]:
         """Whether a leaf is a piece of its own."""
-        return tuple(dtype == "float64" and int(np.prod(shape)) >= LARGE for shape, dtype in self.leaves)
+        return tuple(dtype == "float64" and int(np.prod(shape)) >= self.least for shape, dtype in self.leaves)
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

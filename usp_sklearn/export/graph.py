@@ -33,6 +33,8 @@ from . import feed
 from .handover import handover
 
 DTYPES = ("float64", "float32")
+LEAST = 8192
+"""Arrays of fewer numbers share a piece of the state: each tensor of a call costs TensorFlow several microseconds."""
 GOLDEN = 16
 """Rows, and steps in a row, that are stored with what they must give."""
 
@@ -225,7 +227,7 @@ def _step(
     context = stream.buffer.context
     spec, functions = engine.spec(layout), engine.functions(layout)
     start = jax.tree.map(np.asarray, (model.engine.state, feed.start(context)))
-    packing = Packing.of(start)
+    packing = Packing.of(start, LEAST)
 
     def learn(*given: Array) -> tuple[Array, ...]:
         *pieces, y = given

@@ -70,7 +70,7 @@ class JKOAggregator(BaseEstimator):
     quantiles_ : (levels,)
     n_features_in_ : int
         Columns of a row, experts times levels.
-    feature_names_in_ : (n_features_in_,)
+    feature_names_in_ : (n_features,)
         Names of the columns, if they are text.
 
     Notes

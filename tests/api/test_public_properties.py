@@ -5,7 +5,9 @@ without any.
 """
 
 import json
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -278,11 +280,14 @@ def test_laws_of_any_series_are_finite_and_ordered(y, levels):
     assert (usp.load(path).predict(X) == model.predict(X)).all()
 
 
-def _scratch(made=[]):  # noqa: B006 - one folder for all examples
-    import tempfile
+@cache
+def _folder():
+    return TemporaryDirectory()
 
-    made.append(tempfile.TemporaryDirectory()) if not made else None
-    return made[0].name
+
+def _scratch():
+    """One folder for all examples."""
+    return _folder().name
 
 
 @about("save", "load", "SnapshotError")

@@ -15,6 +15,8 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+GROWTH = 1e4
+"""No variance of a regression grows beyond so many times its start."""
 T = TypeVar("T", Array, NDArray[np.float64])
 
 

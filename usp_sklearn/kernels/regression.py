@@ -4,7 +4,7 @@
 
 ω = min(1, h s/|e|)·min(1/s, 30)^g, with s the robust running size of the error e: Huber's weight (1964)
 times the inverse of the prevailing error size, so noisy stretches teach less. No variance in P grows beyond
-``GROWTH`` times its start (:mod:`~usp_sklearn.kernels.information`).
+``information.GROWTH`` times its start (:mod:`~usp_sklearn.kernels.information`).
 """
 
 from typing import NamedTuple
@@ -14,8 +14,6 @@ from jax import Array
 
 from . import information
 from .contract import Row
-
-GROWTH = 1e4
 
 
 class Tuning(NamedTuple):
@@ -55,6 +53,6 @@ def update(state: Regression, x: Array, target: Array, tuning: Tuning) -> Regres
     weight = weight * jnp.minimum(1 / size, 30.0) ** tuning.power
     px = state.cov @ x
     pull = weight / (tuning.forget + weight * (x @ px))
-    cov = information.after(state.cov, jnp.sqrt(pull) * px, tuning.forget, GROWTH / tuning.ridge)
+    cov = information.after(state.cov, jnp.sqrt(pull) * px, tuning.forget, information.GROWTH / tuning.ridge)
     capped = jnp.minimum(jnp.abs(error), 5 * size + 0.05)
     return Regression(state.coef + pull * error * px, cov, state.size + 0.1 * (capped - state.size))

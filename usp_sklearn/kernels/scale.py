@@ -20,8 +20,6 @@ SLOW = 0.005
 FREEDOM = 4.0
 FORGET = 0.999
 RIDGE = 30.0
-GROWTH = 1e4
-"""No variance of a weight grows beyond so many times its start."""
 Memo = tuple[Array, Array]
 N_FEATURES = 1 + len(RATES) + 1 + 4 + 1
 
@@ -76,7 +74,7 @@ def update(state: Scale, row: Row, error: Array, memo: Memo | None = None) -> Sc
     forget = 1 - (1 - FORGET) / row.steps
     known = forget + x @ pf
     gain = pf / known
-    cov = information.after(state.cov, pf / jnp.sqrt(known), forget, GROWTH / (RIDGE * row.steps))
+    cov = information.after(state.cov, pf / jnp.sqrt(known), forget, information.GROWTH / (RIDGE * row.steps))
     rates = jnp.asarray((SLOW, *RATES), error.dtype)
     # A young average is a plain mean: it must not wait 1/rate steps to forget its first guess.
     rates = jnp.maximum(rates, 1 / (state.count + 2))
